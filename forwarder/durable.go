@@ -1,0 +1,18 @@
+package forwarder
+
+import (
+	"log/slog"
+	"path/filepath"
+
+	"github.com/intilery/caddy-intilery/forwarder/wal"
+)
+
+// openLog makes the embedded log. It does no I/O; the log's Start does.
+func openLog(dir string, s Settings, l *slog.Logger) Log {
+	return wal.New(wal.Options{
+		Dir:            filepath.Join(dir, "wal"),
+		RingBytes:      s.RingBytes,
+		FreeSpaceFloor: s.FreeSpaceFloor,
+		Logger:         l,
+	})
+}

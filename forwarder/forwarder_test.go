@@ -1,0 +1,400 @@
+package forwarder
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestCloseUnderHangingReceiver: two seconds are promised; nothing is lost.
+func TestCloseUnderHangingReceiver(t *testing.T) {
+	for name, rt := range map[string]func(*receiver) http.RoundTripper{
+		"obeys its context": func(v *receiver) http.RoundTripper { return v },
+		"obeys nothing":     func(v *receiver) http.RoundTripper { return deaf{v} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, always(reply{hang: true}), func(r *rig) {
+				r.set.Destinations[0].Transport = rt(r.rec)
+				r.start()
+				r.crowd(100)
+				r.after(time.Second)
+				start := time.Now()
+				if err := r.Close(); err != nil {
+					t.Error(err)
+				}
+				want := closeGrace
+				if name == "obeys nothing" {
+					want += closeLimit
+				}
+				if d := time.Since(start); d != want || d >= 2*time.Second {
+					t.Errorf("Close took %v, want %v", d, want)
+				}
+				if r.log.backlog() != 100 {
+					t.Errorf("backlog %d", r.log.backlog())
+				}
+				if err := r.Close(); err != nil {
+					t.Errorf("second Close: %v", err)
+				}
+				time.Sleep(time.Minute) // the deaf one's requests end
+			})
+		})
+	}
+}
+
+// deaf is a transport that does not care about contexts.
+type deaf struct{ v *receiver }
+
+func (d deaf) RoundTrip(*http.Request) (*http.Response, error) {
+	time.Sleep(time.Minute / 2)
+	return nil, errNetwork
+}
+
+// TestCloseLetsRequestsComplete: a restart does not send events twice for no reason.
+func TestCloseLetsRequestsComplete(t *testing.T) {
+	bubble(t, always(reply{status: 200, delay: 400 * time.Millisecond}), func(r *rig) {
+		r.crowd(100)
+		r.after(linger)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if r.log.backlog() != 0 {
+			t.Errorf("backlog %d", r.log.backlog())
+		}
+	})
+}
+
+func TestCaptureAfterClose(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := r.Capture("main", &Event{Type: Page, AnonymousID: "a"}); !errors.Is(err, ErrClosed) {
+			t.Errorf("Capture: %v", err)
+		}
+		if err := r.Capture("other", &Event{Type: Page, AnonymousID: "a"}); !errors.Is(err, ErrClosed) {
+			t.Errorf("Capture: %v", err)
+		}
+		if err := r.Start("again", r.set); !errors.Is(err, ErrClosed) {
+			t.Errorf("Start: %v", err)
+		}
+		r.Stop("test")
+		if s := r.Stats(); s.Destinations["main"].Lost[LostClosed] != 1 || s.UnknownDestination != 1 {
+			t.Errorf("stats %+v", s)
+		}
+		// The log never saw it, so its own account does not either.
+	})
+}
+
+func TestNeverStarted(t *testing.T) {
+	f := New(t.TempDir())
+	if err := f.Capture("main", &Event{Type: Page, AnonymousID: "a"}); err != nil {
+		t.Errorf("Capture before Start: %v", err)
+	}
+	if s := f.Stats(); len(s.Destinations) != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if s := f.Stats(); s.UnknownDestination != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestCaptureRefuses(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		r.log.limit = 1
+		fits := MaxEventBytes - sentAtBytes - len((&Event{Type: Track, Name: "n", AnonymousID: "v", MessageID: strings.Repeat("x", 36), Timestamp: when,
+			Properties: []byte(`{"x":""}`)}).AppendJSON(nil, "1.0"))
+		props := func(n int) []byte { return []byte(`{"x":"` + strings.Repeat("x", n) + `"}`) }
+		for _, c := range []struct {
+			event Event
+			want  error
+		}{
+			{Event{Type: Track, AnonymousID: "v"}, ErrInvalid},
+			{Event{}, ErrInvalid},
+			{Event{Type: Track, Name: "n", AnonymousID: "v", Properties: props(fits + 1)}, ErrTooLarge},
+			{Event{Type: Track, Name: "n", AnonymousID: "v", Properties: props(fits)}, nil},
+			{Event{Type: Identify, AnonymousID: "v"}, ErrShed},
+		} {
+			if err := r.Capture("main", &c.event); !errors.Is(err, c.want) {
+				t.Errorf("%v %s: %v, want %v", c.event.Type, c.event.Name, err, c.want)
+			}
+		}
+		s := r.main()
+		if s.Captured.Sum() != 5 || s.Lost[LostInvalid] != 2 || s.Lost[LostTooLarge] != 1 || s.Shed.Identify != 1 {
+			t.Errorf("stats %+v", s)
+		}
+		r.after(time.Second)
+		for _, q := range r.rec.list() {
+			if n := q.bytes - len(batchPrefix) - len(batchSuffix); n != MaxEventBytes {
+				t.Errorf("the largest event has %d bytes, want %d", n, MaxEventBytes)
+			}
+		}
+	})
+}
+
+// TestCaptureDoesNotChangeTheEvent: it may be captured for several destinations.
+func TestCaptureDoesNotChangeTheEvent(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		e := &Event{Type: Track, Name: "n", AnonymousID: "v"}
+		if err := errors.Join(r.Capture("main", e), r.Capture("main", e)); err != nil {
+			t.Fatal(err)
+		}
+		if e.MessageID != "" || !e.Timestamp.IsZero() {
+			t.Errorf("event %+v", e)
+		}
+		r.after(time.Second)
+		if c := r.rec.list()[0].calls; c[0].MessageID == c[1].MessageID {
+			t.Error("two captures share a messageId")
+		}
+	})
+}
+
+// TestCaptureBeforeStart: handlers may serve before the app has started.
+func TestCaptureBeforeStart(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		for i := range 10 {
+			if err := r.Capture("new", &Event{Type: Track, Name: fmt.Sprint("e", i), AnonymousID: "v"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Capture("never", &Event{Type: Track, Name: "e", AnonymousID: "v"}); err != nil {
+			t.Fatal(err)
+		}
+		r.set.Destinations = append(r.set.Destinations, r.destination("new"))
+		r.start()
+		r.after(time.Second)
+		if got := strings.Join(r.rec.accepted(), " "); got != "e0 e1 e2 e3 e4 e5 e6 e7 e8 e9" {
+			t.Errorf("got %s", got)
+		}
+		// A flood for an unknown destination is bounded.
+		var err error
+		n := 0
+		for ; err == nil; n++ {
+			err = r.Capture("never", &Event{Type: Track, Name: "e", AnonymousID: "v", Properties: []byte(`{"x":"` + strings.Repeat("x", 10_000) + `"}`)})
+		}
+		if !errors.Is(err, ErrUnknownDestination) || n > heldBytes/10_000+1 {
+			t.Errorf("%d held, %v", n, err)
+		}
+		if s := r.Stats(); s.UnknownDestination != 2 {
+			t.Errorf("unknown %d, want the one before Start and the last", s.UnknownDestination)
+		}
+	})
+}
+
+// TestReload swaps settings under load: one consumer per lane, nothing twice.
+func TestReload(t *testing.T) {
+	bubble(t, always(reply{status: 200, delay: 30 * time.Millisecond}), func(r *rig) {
+		n := 0
+		for i := range 50 {
+			for range 10 {
+				r.track("v", fmt.Sprint("e", n))
+				n++
+			}
+			owner := fmt.Sprint("config", i)
+			set := r.set
+			if i%5 == 3 {
+				set.Destinations = nil // removed for a while
+			}
+			if err := r.Start(owner, set); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				r.Stop("test")
+			} else {
+				r.Stop(fmt.Sprint("config", i-1))
+			}
+			r.after(time.Duration(i) * 7 * time.Millisecond)
+		}
+		r.after(time.Second)
+		got := r.rec.accepted()
+		for i := range n {
+			if i >= len(got) || got[i] != fmt.Sprint("e", i) {
+				t.Fatalf("event %d of %d delivered is %v", i, len(got), got[min(i, len(got)-1)])
+			}
+		}
+		if len(got) != n || r.main().Captured.Sum() != uint64(n) {
+			t.Errorf("%d delivered, captured %+v, want %d", len(got), r.main().Captured, n)
+		}
+	})
+}
+
+// TestRemoveDuringRequest: the consumer that comes back waits for the one that
+// was stopped and still has a request under way.
+func TestRemoveDuringRequest(t *testing.T) {
+	bubble(t, always(reply{status: 200, delay: 5 * time.Second}), func(r *rig) {
+		r.track("v", "e")
+		r.after(linger)
+		if err := r.Start("without", Settings{}); err != nil {
+			t.Fatal(err)
+		}
+		r.Stop("without")
+		r.after(time.Minute)
+		if got := r.rec.accepted(); len(got) != 1 {
+			t.Errorf("delivered %d times", len(got))
+		}
+	})
+}
+
+// TestRemoveDuringWait: lanes that are stopped while they wait for the rate give
+// their place back.
+func TestRemoveDuringWait(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		r.set.Destinations[0].Rate, r.set.Destinations[0].Burst = 1, 1
+		r.start()
+		for range 3 {
+			r.crowd(50)
+			r.after(linger + time.Second)
+			if err := r.Start("without", Settings{}); err != nil {
+				t.Fatal(err)
+			}
+			r.Stop("without")
+		}
+		r.after(time.Minute)
+		if s := r.main(); s.Pending != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// TestReloadProbesAtOnce: whoever mends a configuration sees the effect.
+func TestReloadProbesAtOnce(t *testing.T) {
+	for _, code := range []int{404, 503} {
+		bubble(t, always(status(code)), func(r *rig) {
+			r.track("v", "e")
+			r.after(time.Hour)
+			r.rec.becomes(always(ok))
+			r.start()
+			r.after(time.Millisecond)
+			if s := r.main(); s.Acknowledged.Sum() != 1 {
+				t.Errorf("%d: stats %+v", code, s)
+			}
+		})
+	}
+}
+
+// TestLaneOf: a browser's events share a lane, known user or not.
+func TestLaneOf(t *testing.T) {
+	users, visitors := map[uint32]bool{}, map[uint32]bool{}
+	for i := range 200 {
+		id := fmt.Sprint("id-", i)
+		before, after := laneOf(&Event{AnonymousID: id}), laneOf(&Event{AnonymousID: id, UserID: "u"})
+		if before != after {
+			t.Errorf("%s changes its lane by a login", id)
+		}
+		visitors[before], users[laneOf(&Event{UserID: id})] = true, true
+	}
+	if len(users) != lanesPerDestination || len(visitors) != lanesPerDestination {
+		t.Errorf("%d and %d lanes in use, want all", len(users), len(visitors))
+	}
+	// A backlog on disk depends on it.
+	if n := laneOf(&Event{AnonymousID: "7e0f6c1e-8e0a-4f46-9d86-3a7f1c6ee0a1"}); n != 4 {
+		t.Errorf("lane %d: the hash has changed", n)
+	}
+}
+
+// TestFailedReload: the settings before come back when a new owner gives up.
+func TestFailedReload(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		bad := r.set
+		bad.Destinations = []Destination{r.destination("other")}
+		if err := r.Start("new", bad); err != nil {
+			t.Fatal(err)
+		}
+		r.track("v", "while") // from a handler of the old configuration
+		r.after(time.Second)
+		if s := r.main(); s.Sending || s.Pending != 1 {
+			t.Errorf("stats %+v", s)
+		}
+		r.Stop("new")
+		r.after(time.Second)
+		if s := r.main(); !s.Sending || s.Pending != 0 || r.Stats().Destinations["other"].Sending {
+			t.Errorf("stats %+v", s)
+		}
+		// Start of an owner that is not on top changes nothing in force.
+		if err := errors.Join(r.Start("new", bad), r.Start("test", r.set)); err != nil {
+			t.Fatal(err)
+		}
+		if r.main().Sending {
+			t.Error("an owner below the top was put in force")
+		}
+		r.Stop("test")
+		r.Stop("new")
+		r.Stop("nobody")
+		r.track("v", "later")
+		r.after(time.Second)
+		if r.main().Pending != 1 {
+			t.Error("sent without any owner")
+		}
+	})
+}
+
+func TestStartRefuses(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		for want, change := range map[string]func(*Settings, *Destination){
+			`destination "": want a name`:                    func(_ *Settings, d *Destination) { d.Name = "" },
+			`destination "a/b": want a name`:                 func(_ *Settings, d *Destination) { d.Name = "a/b" },
+			`destination "x": no auth token`:                 func(_ *Settings, d *Destination) { d.Token = nil },
+			`destination "x": client ID is empty`:            func(_ *Settings, d *Destination) { d.ClientID = "" },
+			`destination "x": endpoint "nowhere": want http`: func(_ *Settings, d *Destination) { d.Endpoint = "nowhere" },
+			`destination "x": rate -1: want`:                 func(_ *Settings, d *Destination) { d.Rate = -1 },
+			`destination "x": burst -1: want`:                func(_ *Settings, d *Destination) { d.Burst = -1 },
+			`destination "x": nodes -1: want`:                func(_ *Settings, d *Destination) { d.Nodes = -1 },
+			`destination "main": the name is used twice`:     func(_ *Settings, d *Destination) { d.Name = "main" },
+			`dead letter size 5 bytes: want at least 1 MiB`:  func(s *Settings, _ *Destination) { s.DeadLetterBytes = 5 },
+			`memory for events 5 bytes: want at least 1 MiB`: func(s *Settings, _ *Destination) { s.RingBytes = 5 },
+			`free space floor -5 bytes: want 0 or more`:      func(s *Settings, _ *Destination) { s.FreeSpaceFloor = -5 },
+		} {
+			set, d := r.set, r.destination("x")
+			change(&set, &d)
+			set.Destinations = append(slices.Clone(set.Destinations), d)
+			if err := r.Start("wrong", set); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+		if !r.main().Sending || len(r.Stats().Destinations) != 1 {
+			t.Error("wrong settings changed something")
+		}
+	})
+}
+
+// TestConcurrentUse is for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	var n atomic.Int64
+	bubble(t, func(*request) reply {
+		if n.Add(1)%7 == 0 {
+			return status(429)
+		}
+		return ok
+	}, func(r *rig) {
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				for i := range 200 {
+					_ = r.Capture("main", &Event{Type: Track, Name: "e", AnonymousID: fmt.Sprint(g, i)})
+					switch {
+					case g == 0 && i%20 == 0:
+						r.Stats()
+					case g == 1 && i%20 == 0:
+						_ = r.Start(fmt.Sprint("o", i), r.set)
+					case g == 1 && i%20 == 10:
+						r.Stop(fmt.Sprint("o", i-10))
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		r.after(10 * time.Minute)
+		if s := r.main(); s.Acknowledged.Sum() != 800 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}

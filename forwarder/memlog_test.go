@@ -1,0 +1,146 @@
+package forwarder
+
+import (
+	"log/slog"
+	"sync"
+
+	"github.com/intilery/caddy-intilery/forwarder/wal"
+)
+
+// memLog is a Log in memory. It survives the forwarder that closed it, like a
+// directory does: see reopen.
+type memLog struct {
+	mu      sync.Mutex
+	limit   int // unacknowledged records per lane; 0 = any number
+	started bool
+	closed  bool
+	readErr error
+	lanes   map[string]*memLane
+	stats   wal.Stats
+}
+
+type memLane struct {
+	recs  []Record
+	last  uint64
+	acked uint64
+	news  chan struct{}
+}
+
+func newMemLog() *memLog { return &memLog{lanes: make(map[string]*memLane)} }
+
+// opener is what newForwarder takes to make its log.
+func (m *memLog) opener(string, Settings, *slog.Logger) Log { return m }
+
+// reopen is what a restart of the process does.
+func (m *memLog) reopen() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed, m.started = false, false
+	m.stats = wal.Stats{}
+}
+
+func (m *memLog) lane(name string) *memLane {
+	l := m.lanes[name]
+	if l == nil {
+		l = &memLane{news: make(chan struct{}, 1)}
+		m.lanes[name] = l
+	}
+	return l
+}
+
+func (m *memLog) Start() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.started = true
+}
+
+func (m *memLog) Append(name string, class uint8, rec []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return wal.ErrClosed
+	}
+	l := m.lane(name)
+	m.stats.Appended[class]++
+	if m.limit > 0 && int(l.last-l.acked) >= m.limit {
+		if m.stats.Shed[class] == nil {
+			m.stats.Shed[class] = make(map[wal.ShedCause]uint64)
+		}
+		m.stats.Shed[class][wal.ShedRingFull]++
+		return wal.ErrFull
+	}
+	l.last++
+	l.recs = append(l.recs, Record{Seq: l.last, Class: class, Data: rec})
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (m *memLog) Read(name string, after uint64, maxBytes int) ([]Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, wal.ErrClosed
+	}
+	if m.readErr != nil {
+		return nil, m.readErr
+	}
+	var recs []Record
+	for _, r := range m.lane(name).recs {
+		if r.Seq <= after {
+			continue
+		}
+		if maxBytes -= len(r.Data); maxBytes < 0 && len(recs) > 0 {
+			break
+		}
+		recs = append(recs, r)
+	}
+	return recs, nil
+}
+
+func (m *memLog) Acked(name string) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lane(name).acked
+}
+
+func (m *memLog) Ack(name string, seq uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Acknowledged records can still be read, as in a log on disk.
+	l := m.lane(name)
+	l.acked = max(l.acked, min(seq, l.last))
+}
+
+func (m *memLog) Wait(name string) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lane(name).news
+}
+
+func (m *memLog) Stats() wal.Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.stats
+	s.Lanes = make(map[string]wal.LaneStats)
+	for name, l := range m.lanes {
+		s.Lanes[name] = wal.LaneStats{Committed: l.last, Acked: l.acked}
+		s.Backlog += l.last - l.acked
+	}
+	return s
+}
+
+func (m *memLog) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return nil
+}
+
+// backlog is the number of records that are not acknowledged.
+func (m *memLog) backlog() uint64 { return m.Stats().Backlog }
+
+// Interface guards
+var _ Log = (*memLog)(nil)

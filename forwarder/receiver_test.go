@@ -1,0 +1,248 @@
+package forwarder
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// receiver stands for Intilery, as an http.RoundTripper, so that it works in a
+// synctest bubble.
+type receiver struct {
+	answer func(r *request) reply
+
+	mu       sync.Mutex
+	requests []*request
+}
+
+type request struct {
+	n     int // from 0
+	at    time.Time
+	token string
+	path  string
+	bytes int
+	calls []call
+	// The answer, as far as it was given.
+	status  int
+	refused bool // success:false
+}
+
+type call struct {
+	Type, Event, AnonymousID, UserID, MessageID string
+	Timestamp, SentAt                           time.Time
+}
+
+// reply is what the receiver does: an answer, an error, or nothing at all.
+type reply struct {
+	status int
+	body   string
+	header http.Header
+	delay  time.Duration
+	err    error
+	hang   bool
+}
+
+var ok = reply{status: 200, body: `{"success":true,"eventId":"e"}`}
+
+func status(n int) reply { return reply{status: n} }
+
+func always(r reply) func(*request) reply { return func(*request) reply { return r } }
+
+// first answers the first requests with rs and all later ones with ok.
+func first(rs ...reply) func(*request) reply {
+	return func(r *request) reply {
+		if r.n < len(rs) {
+			return rs[r.n]
+		}
+		return ok
+	}
+}
+
+func (v *receiver) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	var parsed struct{ Batch []call }
+	if err := json.Unmarshal(body, &parsed); err != nil {
+		return nil, fmt.Errorf("body is not JSON: %w", err)
+	}
+	v.mu.Lock()
+	req := &request{n: len(v.requests), at: time.Now(), token: r.Header.Get("auth-token"), path: r.URL.Path, bytes: len(body), calls: parsed.Batch}
+	v.requests = append(v.requests, req)
+	rep := v.answer(req)
+	v.mu.Unlock()
+	if rep.hang {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	if err := sleep(r.Context(), rep.delay); err != nil {
+		return nil, err
+	}
+	if rep.err != nil {
+		return nil, rep.err
+	}
+	v.mu.Lock()
+	req.status, req.refused = rep.status, strings.Contains(rep.body, `"success":false`)
+	v.mu.Unlock()
+	return &http.Response{StatusCode: rep.status, Header: rep.header, Body: io.NopCloser(strings.NewReader(rep.body))}, nil
+}
+
+// becomes changes how the receiver answers.
+func (v *receiver) becomes(answer func(*request) reply) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.answer = answer
+}
+
+// list returns the requests so far.
+func (v *receiver) list() []*request {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return append([]*request(nil), v.requests...)
+}
+
+// accepted returns the names of the events in accepted requests, in order.
+func (v *receiver) accepted() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var names []string
+	for _, r := range v.requests {
+		if r.status/100 == 2 && !r.refused {
+			for _, c := range r.calls {
+				names = append(names, c.Event)
+			}
+		}
+	}
+	return names
+}
+
+var errNetwork = errors.New("connection refused")
+
+// rig is a forwarder with one destination "main" and its receiver, in a bubble.
+type rig struct {
+	*Forwarder
+	t   *testing.T
+	log *memLog
+	rec *receiver
+	out *logBuffer
+	set Settings
+}
+
+// bubble runs test with a started rig and closes it. It fails if events are
+// unaccounted for at the end.
+func bubble(t *testing.T, answer func(*request) reply, test func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, log: newMemLog(), rec: &receiver{answer: answer}, out: &logBuffer{}}
+		r.Forwarder = newForwarder(t.TempDir(), r.log.opener)
+		r.set = Settings{Logger: slog.New(slog.NewTextHandler(r.out, nil)), Version: "1.0", Destinations: []Destination{r.destination("main")}}
+		r.start()
+		test(r)
+		synctest.Wait()
+		r.balance()
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+func (r *rig) start() {
+	r.t.Helper()
+	if err := r.Start("test", r.set); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) destination(name string) Destination {
+	return Destination{Name: name, ClientID: "acme", Token: func() (string, error) { return "t0k3n", nil }, Transport: r.rec}
+}
+
+// track captures a track event of a visitor.
+func (r *rig) track(visitor, name string) {
+	r.t.Helper()
+	if err := r.Capture("main", &Event{Type: Track, Name: name, AnonymousID: visitor}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// after waits until d has passed and everything is at rest.
+func (r *rig) after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (r *rig) main() DestinationStats { return r.Stats().Destinations["main"] }
+
+// balance checks that each captured event is accounted for.
+func (r *rig) balance() {
+	r.t.Helper()
+	if err := balance(r.Stats(), 0); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// balance checks the equation that Stats documents.
+func balance(s Stats, before uint64) error {
+	in, out := before, s.Log.Backlog
+	for _, d := range s.Destinations {
+		in += d.Captured.Sum()
+		out += d.Acknowledged.Sum() + d.DeadLettered.Sum()
+		for _, n := range d.Lost {
+			out += n
+		}
+	}
+	for _, m := range s.Log.Shed {
+		for _, n := range m {
+			out += n
+		}
+	}
+	for _, n := range s.Log.Lost {
+		out += n
+	}
+	if in != out {
+		return fmt.Errorf("%d events came in, %d are accounted for: %+v", in, out, s)
+	}
+	return nil
+}
+
+// logBuffer collects log lines.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// count is the number of lines that hold all the parts.
+func (l *logBuffer) count(parts ...string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+next:
+	for line := range strings.Lines(l.b.String()) {
+		for _, p := range parts {
+			if !strings.Contains(line, p) {
+				continue next
+			}
+		}
+		n++
+	}
+	return n
+}

@@ -1,0 +1,135 @@
+package forwarder
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strings"
+
+	"github.com/intilery/caddy-intilery/forwarder/tracking"
+)
+
+// DefaultDeadLetterBytes bounds the dead letters that are kept.
+const DefaultDeadLetterBytes = 64 << 20
+
+// Settings is the configuration of a forwarder. It may be replaced while the
+// forwarder runs, except for the options that say otherwise.
+type Settings struct {
+	// Logger is told what an operator must know. Default: nothing is logged.
+	Logger *slog.Logger
+	// Version of the library, told to Intilery with each event and request.
+	Version string
+	// Destinations are where events can go. Names must differ.
+	Destinations []Destination
+	// DeadLetterBytes bounds the size of the dead letters on disk, for all
+	// destinations. Default 64 MiB. The first settings count.
+	DeadLetterBytes int64
+	// RingBytes bounds the memory that holds events until they are durable.
+	// Default 32 MiB. The first settings count.
+	RingBytes int64
+	// FreeSpaceFloor is the free space in bytes below which the log does not
+	// write to the disk. Default 64 MiB. The first settings count.
+	FreeSpaceFloor int64
+}
+
+// Destination is one brand of one account at Intilery.
+type Destination struct {
+	// Name identifies the destination, also in the log on disk: under another
+	// name its backlog is not found. At most 200 bytes, without a slash.
+	Name string
+	// Endpoint is the Tracking API's address. Default tracking.DefaultEndpoint.
+	Endpoint string
+	// ClientID, AccountID (default: ClientID) and BrandID (default: AccountID in
+	// upper case) are Intilery's names for who sends.
+	ClientID, AccountID, BrandID string
+	// Token returns the auth token. It is called before the first request, and
+	// again while the destination is paused for a wrong configuration. It may
+	// read a file; it must not take longer than a file takes.
+	Token func() (string, error)
+	// Transport makes the requests. Nil means one that the forwarder makes and
+	// closes itself.
+	Transport http.RoundTripper
+	// Rate is the allowed requests per second. Default 80.
+	Rate float64
+	// Burst is how many requests may follow each other at once. Default 50.
+	Burst int
+	// Nodes is the number of servers that share the rate; each takes its part of
+	// Rate and Burst. Default 1.
+	Nodes int
+}
+
+// withDefaults returns the settings with every option set, or an error that
+// names the option, its value and what is accepted.
+func (s Settings) withDefaults() (Settings, error) {
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.DeadLetterBytes == 0 {
+		s.DeadLetterBytes = DefaultDeadLetterBytes
+	}
+	if s.DeadLetterBytes < 1<<20 {
+		return s, fmt.Errorf("dead letter size %d bytes: want at least 1 MiB", s.DeadLetterBytes)
+	}
+	if s.RingBytes < 0 || (s.RingBytes > 0 && s.RingBytes < 1<<20) {
+		return s, fmt.Errorf("memory for events %d bytes: want at least 1 MiB", s.RingBytes)
+	}
+	if s.FreeSpaceFloor < 0 {
+		return s, fmt.Errorf("free space floor %d bytes: want 0 or more", s.FreeSpaceFloor)
+	}
+	seen := make(map[string]bool, len(s.Destinations))
+	list := make([]Destination, len(s.Destinations))
+	for i, d := range s.Destinations {
+		if err := d.complete(); err != nil {
+			return s, fmt.Errorf("destination %q: %w", d.Name, err)
+		}
+		if seen[d.Name] {
+			return s, fmt.Errorf("destination %q: the name is used twice", d.Name)
+		}
+		seen[d.Name] = true
+		list[i] = d
+	}
+	s.Destinations = list
+	return s, nil
+}
+
+func (d *Destination) complete() error {
+	if d.Name == "" || len(d.Name) > 200 || strings.Contains(d.Name, "/") {
+		return errors.New("want a name of 1 to 200 bytes without a slash")
+	}
+	if d.Token == nil {
+		return errors.New("no auth token")
+	}
+	if d.Rate == 0 {
+		d.Rate = DefaultRate
+	}
+	if d.Burst == 0 {
+		d.Burst = DefaultBurst
+	}
+	if d.Nodes == 0 {
+		d.Nodes = 1
+	}
+	if d.Rate < 0 || math.IsNaN(d.Rate) || math.IsInf(d.Rate, 0) {
+		return fmt.Errorf("rate %v: want requests per second above 0", d.Rate)
+	}
+	if d.Burst < 0 {
+		return fmt.Errorf("burst %d: want 1 or more", d.Burst)
+	}
+	if d.Nodes < 0 {
+		return fmt.Errorf("nodes %d: want 1 or more", d.Nodes)
+	}
+	_, err := d.client("", d.Transport)
+	return err
+}
+
+func (d *Destination) client(version string, transport http.RoundTripper) (*tracking.Client, error) {
+	agent := libraryName
+	if version != "" {
+		agent += "/" + version
+	}
+	return tracking.New(tracking.Config{
+		Endpoint: d.Endpoint, ClientID: d.ClientID, AccountID: d.AccountID, BrandID: d.BrandID,
+		UserAgent: agent, Transport: transport,
+	})
+}

@@ -1,0 +1,180 @@
+package wal
+
+import "fmt"
+
+const (
+	// maxGroup bounds a group's cost in bytes, so that even incompressible
+	// records stay below Badger's limit of 15 % of memTableSize (1,258,291).
+	// Each record's overhead in the ring covers a pack of its own.
+	maxGroup = 1000 << 10
+	// maxGroupRecords keeps the number of keys below Badger's limit for one
+	// transaction, about 12,000, even when each record needs a pack and a lane.
+	maxGroupRecords = 4096
+	// laneCost is what a lane's first record adds: its entry in the table of lanes.
+	laneCost = 300
+)
+
+// group is what one transaction commits. Once built, it does not change: when a
+// commit fails, the same packs are written again, into another generation, so
+// that what the failed one may have left on disk is the same and not more.
+type group struct {
+	oldest   uint64 // order of its first record
+	at       int64  // Unix ms of its first record
+	cost     int64  // its part of ring.bytes
+	records  uint64
+	packs    []pack
+	newLanes bool // it has lanes that no ledger on disk knows
+
+	entries []entry // until packs are made; order is the sequence
+	next    []int   // chains entries of one lane
+	lanes   []*lane // those touched, in order of appearance
+}
+
+// pack is one key of the transaction.
+type pack struct {
+	lane  *lane
+	span  span
+	at    int64
+	value []byte
+}
+
+// takeLocked moves a group's worth of records out of the ring and gives them
+// their sequences. Log.mu must be held, and no group be under way.
+func (l *Log) takeLocked(buf []entry) *group {
+	gr := &group{entries: buf[:0]}
+	var size int64
+	for len(gr.entries) < maxGroupRecords {
+		q := l.ring.next()
+		if q == nil {
+			break
+		}
+		e := q.peek()
+		cost := e.cost()
+		if e.lane.chainHead < 0 {
+			cost += laneCost
+		}
+		if size+cost > maxGroup && size > 0 {
+			break
+		}
+		size += cost
+		rec := q.pop()
+		if len(gr.entries) == 0 {
+			gr.oldest, gr.at = rec.order, rec.at
+		}
+		gr.cost += rec.cost()
+		ln := rec.lane
+		if ln.id == 0 {
+			ln.id = l.freeIDLocked()
+			l.byID[ln.id] = ln
+			gr.newLanes = true
+		}
+		ln.last++
+		rec.order = ln.last
+		i := len(gr.entries)
+		gr.entries = append(gr.entries, rec)
+		gr.next = append(gr.next, -1)
+		if ln.chainHead < 0 {
+			ln.chainHead = i
+			gr.lanes = append(gr.lanes, ln)
+		} else {
+			gr.next[ln.chainTail] = i
+		}
+		ln.chainTail = i
+	}
+	gr.records = uint64(len(gr.entries))
+	l.group = gr
+	return gr
+}
+
+func (l *Log) freeIDLocked() uint16 {
+	id := uint16(len(l.byID) + 1)
+	for l.byID[id] != nil || id == 0 {
+		id++
+	}
+	return id
+}
+
+// encode makes the group's packs: one for each lane, or more where a lane has
+// more than fits one. It frees the records. It returns frames for reuse.
+func (gr *group) encode(p *packer, frames []byte) []byte {
+	for _, ln := range gr.lanes {
+		frames = frames[:0]
+		h := header{lane: ln.id}
+		finish := func() {
+			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: p.pack(h, frames)})
+		}
+		for i := ln.chainHead; i >= 0; i = gr.next[i] {
+			e := &gr.entries[i]
+			if h.count > 0 && len(frames)+len(e.data)+frameMax > maxPackRaw {
+				finish()
+				frames, h.count = frames[:0], 0
+			}
+			if h.count == 0 {
+				h.first, h.time = e.order, e.at
+			}
+			h.count++
+			frames = appendFrame(frames, e.class, e.data)
+		}
+		finish()
+		ln.chainHead = -1
+	}
+	clear(gr.entries)
+	gr.entries, gr.next, gr.lanes = nil, nil, nil
+	return frames
+}
+
+// commit writes the group in one transaction. After an error it is not known
+// whether the group, or a part of it, is on disk.
+func (l *Log) commit(g *generation, gr *group) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("badger panicked: %v", p)
+		}
+	}()
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	txn := g.db.NewTransaction(true)
+	defer txn.Discard()
+	var size int64
+	for i := range gr.packs {
+		p := &gr.packs[i]
+		if !g.named[p.lane.id] {
+			if err := txn.Set(packKey(0, uint64(p.lane.id)), []byte(p.lane.name)); err != nil {
+				return fmt.Errorf("name a lane: %w", err)
+			}
+		}
+		if err := txn.Set(packKey(p.lane.id, p.span.first), p.value); err != nil {
+			return fmt.Errorf("add a pack: %w", err)
+		}
+		size += int64(len(p.value))
+	}
+	if err := txn.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for i := range gr.packs {
+		g.named[gr.packs[i].lane.id] = true
+	}
+	g.bytes.Add(size)
+	return nil
+}
+
+// committedLocked takes over that gr is durable in g.
+func (l *Log) committedLocked(g *generation, gr *group) {
+	for i := range gr.packs {
+		p := &gr.packs[i]
+		ln := p.lane
+		r, ok := g.ranges[ln.id]
+		if !ok {
+			r.first = p.span.first
+		}
+		r.last = p.span.last
+		g.ranges[ln.id] = r
+		if ln.head == 0 {
+			ln.head = p.at
+		}
+		ln.synced = p.span.last
+	}
+	l.counts.committed += gr.records
+	l.ring.bytes -= gr.cost
+	l.group = nil
+}

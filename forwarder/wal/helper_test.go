@@ -1,0 +1,151 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDirEnv); dir != "" {
+		crashChild(dir)
+		return
+	}
+	if dir := os.Getenv(holdDirEnv); dir != "" {
+		holdChild(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// quick are options that make tests reach the edges soon.
+func quick(dir string) Options {
+	return Options{Dir: dir, GroupDelay: time.Millisecond}
+}
+
+// open starts a log and closes it with the test. The set functions run before Start.
+func open(t testing.TB, o Options, set ...func(*Log)) *Log {
+	t.Helper()
+	l := New(o)
+	for _, f := range set {
+		f(l)
+	}
+	l.Start()
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return l
+}
+
+func mustClose(t testing.TB, l *Log) {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+}
+
+func mustFlush(t testing.TB, l *Log) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := l.Flush(ctx); err != nil {
+		t.Fatalf("flush: %v", err)
+	}
+}
+
+func mustAppend(t testing.TB, l *Log, lane string, class uint8, rec string) {
+	t.Helper()
+	if err := l.Append(lane, class, []byte(rec)); err != nil {
+		t.Fatalf("append: %v", err)
+	}
+}
+
+// fill appends and flushes n records that name their lane and position.
+func fill(t testing.TB, l *Log, lane string, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		mustAppend(t, l, lane, 1, fmt.Sprintf("%s %d", lane, i))
+	}
+	mustFlush(t, l)
+}
+
+// drain reads lane after the given sequence to its end.
+func drain(t testing.TB, l *Log, lane string, after uint64) []Record {
+	t.Helper()
+	var all []Record
+	for {
+		recs, err := l.Read(lane, after, 1<<20)
+		if err != nil {
+			t.Fatalf("read: %v", err)
+		}
+		if len(recs) == 0 {
+			return all
+		}
+		for _, r := range recs {
+			if r.Seq <= after {
+				t.Fatalf("lane %s: sequence %d follows %d", lane, r.Seq, after)
+			}
+			after = r.Seq
+		}
+		all = append(all, recs...)
+	}
+}
+
+// until waits for cond by looking again and again; a condition that never comes
+// fails the test.
+func until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !cond() {
+		if time.Now().After(deadline) {
+			t.Fatalf("did not happen: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// waitOpen waits until l has read its directory and commits.
+func waitOpen(t testing.TB, l *Log) {
+	t.Helper()
+	until(t, "the log opens", func() bool {
+		c := l.Stats().Condition
+		return c == OK || c == Degraded
+	})
+}
+
+// disk is a free space that a test sets.
+type disk struct{ free atomic.Int64 }
+
+func newDisk() *disk {
+	d := new(disk)
+	d.free.Store(math.MaxInt64)
+	return d
+}
+
+func (d *disk) use(l *Log) { l.freeSpace = func(string) (int64, error) { return d.free.Load(), nil } }
+
+// generations lists the directories of dir that match.
+func generations(t testing.TB, dir, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func sum(m map[ShedCause]uint64) (n uint64) {
+	for _, v := range m {
+		n += v
+	}
+	return n
+}

@@ -1,0 +1,309 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Classes is the number of record classes. A higher class is shed later.
+const Classes = 3
+
+// MaxRecord is the size in bytes of the largest record that Append takes.
+const MaxRecord = 500 << 10
+
+// Errors that Append, Flush and Close return, to be tested with errors.Is.
+var (
+	// ErrFull says that the ring had no room for a record of this class. The
+	// record was shed and counted.
+	ErrFull = errors.New("wal: ring is full")
+	// ErrClosed says that Close was called.
+	ErrClosed = errors.New("wal: closed")
+	// ErrTooLarge says that a record is larger than MaxRecord.
+	ErrTooLarge = errors.New("wal: record is too large")
+	// ErrBadLane says that a lane's name is empty or longer than 255 bytes, or
+	// that the log already has its 4096 lanes, or that the class is unknown.
+	ErrBadLane = errors.New("wal: bad lane or class")
+)
+
+// Options configures a Log. A zero value of any field but Dir means its default.
+type Options struct {
+	// Dir is the directory of the log. It is created when it does not exist.
+	Dir string
+	// RingBytes bounds the records held in memory until they are committed, in
+	// bytes. Nothing is allocated ahead. Default: 32 MiB.
+	RingBytes int64
+	// GroupBytes is the size in bytes at which a group is committed before
+	// GroupDelay has passed. Default: 256 KiB.
+	GroupBytes int64
+	// GroupDelay is how long a record waits for others to share its commit.
+	// Default: 5 ms.
+	GroupDelay time.Duration
+	// GenerationBytes is the size in bytes at which a new generation begins.
+	// Default: 256 MiB.
+	GenerationBytes int64
+	// GenerationAge is the age at which a new generation begins. Default: 1 h.
+	GenerationAge time.Duration
+	// FreeSpaceFloor is the free space of Dir's file system, in bytes, below
+	// which nothing is written. Default: 64 MiB.
+	FreeSpaceFloor int64
+	// Logger receives what an operator should know. It never receives record
+	// contents. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.RingBytes <= 0 {
+		o.RingBytes = 32 << 20
+	}
+	if o.GroupBytes <= 0 {
+		o.GroupBytes = 256 << 10
+	}
+	if o.GroupDelay <= 0 {
+		o.GroupDelay = 5 * time.Millisecond
+	}
+	if o.GenerationBytes <= 0 {
+		o.GenerationBytes = 256 << 20
+	}
+	if o.GenerationAge <= 0 {
+		o.GenerationAge = time.Hour
+	}
+	if o.FreeSpaceFloor <= 0 {
+		o.FreeSpaceFloor = 64 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Log is a durable log. Its methods may be called by any number of goroutines;
+// each lane should have one consumer.
+type Log struct {
+	opt Options
+	log *slog.Logger
+
+	// Tests replace these before Start.
+	now       func() time.Time
+	freeSpace func(dir string) (int64, error)
+	openDB    func(badger.Options) (*badger.DB, error)
+
+	wake     chan struct{} // cap 1: the writer has something to do
+	tidyUp   chan struct{} // cap 1: the janitor has something to do
+	closing  chan struct{} // closed by Close
+	finished chan struct{} // closed when everything has been shut down
+
+	mu       sync.Mutex
+	started  bool
+	closed   bool
+	prepared bool // the directory is locked and the ledger read
+	ring     ring
+	group    *group // taken from the ring, not yet committed
+	lanes    map[string]*lane
+	byID     map[uint16]*lane
+	gens     []*generation // ascending
+	nextGen  uint64        // number of the next generation
+	active   *generation   // takes the writes; nil until there is one
+	flushed  chan struct{} // closed when something leaves the ring; nil when nobody waits
+	counts   counters
+	trouble  trouble
+	closeErr error
+
+	acksDirty atomic.Bool // cursors have moved since the ledger was written
+	ledger    ledger
+	lock      *dirLock // owned by the writer
+	w         writer   // owned by the writer
+	dec       unpacker
+}
+
+// New returns a log that does nothing yet. It does no I/O.
+func New(o Options) *Log {
+	o = o.withDefaults()
+	return &Log{
+		opt:       o,
+		log:       o.Logger,
+		now:       time.Now,
+		freeSpace: freeSpace,
+		openDB:    badger.Open,
+		wake:      make(chan struct{}, 1),
+		tidyUp:    make(chan struct{}, 1),
+		closing:   make(chan struct{}),
+		finished:  make(chan struct{}),
+		ring:      ring{limit: o.RingBytes},
+		lanes:     make(map[string]*lane),
+		byID:      make(map[uint16]*lane),
+		ledger:    ledger{path: filepath.Join(o.Dir, "ledger")},
+	}
+}
+
+// Start opens the log in the background and returns at once. A directory that
+// cannot be opened is tried again until it can be. Start may be called again.
+func (l *Log) Start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.started || l.closed {
+		return
+	}
+	l.started = true
+	go l.run()
+}
+
+// Append adds a record to a lane. It works in memory only and never waits. The
+// log owns rec from then on. Class says what is shed first when the ring is
+// full: 0 goes first, 2 last; a record of a higher class takes the place of the
+// oldest of the lowest class. Errors: ErrFull, ErrTooLarge, ErrBadLane, ErrClosed.
+func (l *Log) Append(name string, class uint8, rec []byte) error {
+	if len(rec) > MaxRecord {
+		return ErrTooLarge
+	}
+	if class >= Classes {
+		return ErrBadLane
+	}
+	at := l.now().UnixMilli()
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	ln := l.lane(name)
+	if ln == nil {
+		l.mu.Unlock()
+		return ErrBadLane
+	}
+	l.counts.appended[class]++
+	before := l.ring.bytes
+	evicted, ok := l.ring.add(entry{lane: ln, data: rec, at: at, class: class})
+	if !ok || evicted != [Classes]uint64{} {
+		l.shedLocked(class, ok, evicted)
+	}
+	due := ok && (before == 0 || before < l.opt.GroupBytes && l.ring.bytes >= l.opt.GroupBytes)
+	l.mu.Unlock()
+	if due {
+		nudge(l.wake)
+	}
+	if !ok {
+		return ErrFull
+	}
+	return nil
+}
+
+// shedLocked counts what the full ring has cost.
+func (l *Log) shedLocked(class uint8, accepted bool, evicted [Classes]uint64) {
+	cause := l.trouble.shedCause()
+	if !accepted {
+		l.counts.addShed(class, cause, 1)
+	}
+	for c, n := range evicted {
+		l.counts.addShed(uint8(c), cause, n)
+	}
+	l.signalFlushLocked()
+}
+
+// Flush returns nil once every record that was appended before the call is
+// durable or was shed. It waits for the group commit; it does not hurry it. It
+// returns ctx's error when ctx ends first, and ErrClosed when Close came first
+// and had to drop records.
+func (l *Log) Flush(ctx context.Context) error {
+	l.mu.Lock()
+	target := l.ring.order
+	for {
+		if l.oldestPendingLocked() > target {
+			dropped := l.counts.lost[LostAtClose] > 0
+			l.mu.Unlock()
+			if dropped {
+				return ErrClosed
+			}
+			return nil
+		}
+		if l.flushed == nil {
+			l.flushed = make(chan struct{})
+		}
+		wait := l.flushed
+		l.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.finished:
+			return ErrClosed
+		}
+		l.mu.Lock()
+	}
+}
+
+func (l *Log) oldestPendingLocked() uint64 {
+	if l.group != nil {
+		return l.group.oldest
+	}
+	return l.ring.oldest()
+}
+
+func (l *Log) signalFlushLocked() {
+	if l.flushed != nil {
+		close(l.flushed)
+		l.flushed = nil
+	}
+}
+
+// closeWait bounds how long Close waits.
+const closeWait = 900 * time.Millisecond
+
+// Close commits what it can of the ring, closes the log and waits for that,
+// but not longer than a second: a disk that hangs is left to finish by itself,
+// and the lock with it. Records that could not be committed are counted as
+// lost. A second Close waits like the first and returns the same.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	first := !l.closed
+	l.closed = true
+	started := l.started
+	if first {
+		close(l.closing)
+		if !started {
+			l.dropRingLocked()
+			close(l.finished)
+		}
+	}
+	l.mu.Unlock()
+	t := time.NewTimer(closeWait)
+	defer t.Stop()
+	select {
+	case <-l.finished:
+	case <-t.C:
+		return errors.New("wal: the disk did not finish in time; the log closes in the background")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closeErr
+}
+
+// Lanes returns the names of all lanes that the log knows, sorted, also those
+// that nobody appends to any more.
+func (l *Log) Lanes() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	names := make([]string, 0, len(l.lanes))
+	for name := range l.lanes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// nudge signals a channel of capacity one without waiting.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func genName(n uint64) string { return "gen-" + strconv.FormatUint(n, 10) }
