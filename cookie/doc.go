@@ -1,0 +1,55 @@
+// Package cookie keeps one anonymousId per browser, in two first-party
+// cookies, and decides what happens to them on each request.
+//
+// The readable cookie carries the ID where Intilery's JavaScript tag looks for
+// it, in the tag's own form, so that the tag and the server speak of the same
+// visitor. Anything can write it: a script, the tag, the visitor. It is checked
+// and never trusted for more than the ID.
+//
+// The keeper is a second, HttpOnly cookie that only this package can make: a
+// few bytes sealed with AES-256-GCM. It remembers the same ID, the user that
+// the app named, what was last identified, when both cookies were last written,
+// and a consent that the app stated. A browser that shortens or drops cookies
+// touched by script leaves it alone, so that the ID can be restored from it.
+//
+// # Two phases
+//
+// The app is told the ID before it answers, and its answer may change it. So
+// [Jar.Resolve] looks at the request and says who this is, and [Jar.Decide]
+// looks at what the app answered and says which cookies to write and which IDs
+// the events of this response may carry. Both are pure: time is an input, there
+// is no I/O, and randomness is used only to make a new ID and to seal a keeper.
+//
+// # Last seen
+//
+// A keeper with an ID is never written without the readable cookie beside it,
+// and its last-seen time is the time of that writing. A script that demotes the
+// readable cookie to a life of seven days must have done so later, so a cookie
+// that a browser's cap removed is always missing for the first time at least
+// seven days after last-seen. That makes the default restore_after of 168 h
+// exact in one direction: a capped visitor is always restored. In the other it
+// is short by at most renew_after, since the visitor may have been here without
+// a renewal in between: a visitor who cleared the cookie six to seven days
+// after the last visit may be restored. After restore_after a cleared cookie
+// and a capped one cannot be told apart at all.
+//
+// # Consent
+//
+// In this order: a denial known from the request; the app's own last word,
+// when it was a denial; a grant known from the request; the app's own last
+// word, when it was a grant; and otherwise yes, or no where consent is
+// required. Without consent nothing is set, sent or told, and what is there is
+// expired.
+//
+// The app's denial is remembered in a keeper that holds nothing else, but only
+// where forgetting it would read as consent again.
+//
+// # What it does not do
+//
+// It cannot see how long the browser means to keep a cookie, so it re-sends the
+// readable one on a document when that was last done renew_after ago. It cannot
+// tell a keeper that is replayed after a reset from a live one: nothing is
+// stored on the server, and a keeper proves only that it was sealed here, for
+// this cookie name and this site, within max_age. It cannot expire over plain
+// HTTP what was set over HTTPS, because browsers refuse that.
+package cookie

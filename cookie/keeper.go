@@ -1,0 +1,151 @@
+package cookie
+
+import (
+	"encoding/binary"
+	"math"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// keeper is what the sealed cookie remembers. One without an ID remembers a
+// consent only.
+type keeper struct {
+	anonymousID string
+	userID      string
+	issued      int64 // when the ID was minted or adopted, Unix seconds
+	seen        int64 // when both cookies were last written, Unix seconds
+	identified  int64 // when the last identify went out, 0 = never
+	digest      [16]byte
+	consent     Consent // what the app said last
+}
+
+// The plain text of a keeper, integers big endian, times in Unix seconds:
+//
+//	flags  1   bit 0 ID as UUID, bit 1 ID as text, bit 2 user,
+//	           bit 3 identify, bits 4-5 consent, the others 0
+//	issued 4
+//	seen   4
+//	ID         16 bytes of a UUID in lower case, or its length (1) and its text
+//	user       its length less one (1) and its text
+//	identify   its digest (16) and its time (4)
+const (
+	flagUUID     = 1 << 0
+	flagText     = 1 << 1
+	flagUser     = 1 << 2
+	flagIdentify = 1 << 3
+	consentShift = 4
+	flagsUnknown = 0xc0
+
+	minPlainLen = 1 + 4 + 4
+	maxPlainLen = minPlainLen + 1 + maxIDLen + 1 + MaxUserIDLen + 16 + 4
+)
+
+// age is how long ago both cookies were last written: negative if that was by a
+// clock ahead of ours. No clock, however wrong, makes it overflow.
+func (k *keeper) age(now int64) time.Duration {
+	const limit = int64(math.MaxInt64 / time.Second)
+	return time.Duration(min(max(now-k.seen, -limit), limit)) * time.Second
+}
+
+// encode writes the keeper's plain text. Its IDs must be valid.
+func (k *keeper) encode() []byte {
+	b := make([]byte, 1, maxPlainLen)
+	b[0] = byte(k.consent) << consentShift
+	b = appendTime(b, k.issued)
+	b = appendTime(b, k.seen)
+	if k.anonymousID != "" {
+		if id, ok := binaryUUID(k.anonymousID); ok {
+			b[0] |= flagUUID
+			b = append(b, id[:]...)
+		} else {
+			b[0] |= flagText
+			b = append(b, byte(len(k.anonymousID)))
+			b = append(b, k.anonymousID...)
+		}
+	}
+	if k.userID != "" {
+		b[0] |= flagUser
+		b = append(b, byte(len(k.userID)-1))
+		b = append(b, k.userID...)
+	}
+	if k.identified != 0 {
+		b[0] |= flagIdentify
+		b = append(b, k.digest[:]...)
+		b = appendTime(b, k.identified)
+	}
+	return b
+}
+
+// decodeKeeper reads a plain text back. It takes nothing on trust although the
+// text was sealed: an earlier configuration may have accepted other IDs.
+func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
+	if len(b) < minPlainLen {
+		return keeper{}, false
+	}
+	flags := b[0]
+	k.consent = Consent(flags >> consentShift)
+	if flags&flagsUnknown != 0 || k.consent > ConsentDenied || flags&flagUUID != 0 && flags&flagText != 0 {
+		return keeper{}, false
+	}
+	k.issued, k.seen = readTime(b[1:]), readTime(b[5:])
+	b = b[minPlainLen:]
+	if flags&flagUUID != 0 {
+		if len(b) < len(uuid.UUID{}) {
+			return keeper{}, false
+		}
+		k.anonymousID, b = uuid.UUID(b[:16]).String(), b[16:]
+	}
+	if flags&flagText != 0 {
+		if len(b) == 0 || len(b) < 1+int(b[0]) {
+			return keeper{}, false
+		}
+		n := 1 + int(b[0])
+		k.anonymousID, b = string(b[1:n]), b[n:]
+	}
+	if flags&flagUser != 0 {
+		if len(b) == 0 || len(b) < 2+int(b[0]) {
+			return keeper{}, false
+		}
+		n := 2 + int(b[0])
+		k.userID, b = string(b[1:n]), b[n:]
+	}
+	if flags&flagIdentify != 0 {
+		if len(b) < len(k.digest)+4 {
+			return keeper{}, false
+		}
+		b = b[copy(k.digest[:], b):]
+		k.identified, b = readTime(b), b[4:]
+	}
+	if len(b) != 0 ||
+		flags&flagIdentify != 0 && k.identified == 0 ||
+		flags&(flagUUID|flagText) != 0 && !validID(k.anonymousID, pattern) ||
+		flags&flagUser != 0 && ValidUserID(k.userID) != nil {
+		return keeper{}, false
+	}
+	return k, true
+}
+
+// binaryUUID returns the bytes of a UUID, if they give the same text back.
+func binaryUUID(s string) (uuid.UUID, bool) {
+	if !isUUID(s) {
+		return uuid.UUID{}, false
+	}
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'F' {
+			return uuid.UUID{}, false
+		}
+	}
+	id, err := uuid.Parse(s)
+	return id, err == nil
+}
+
+// appendTime writes a time of 1970 to 2106; others are written as the nearest.
+func appendTime(b []byte, t int64) []byte {
+	return binary.BigEndian.AppendUint32(b, uint32(min(max(t, 0), math.MaxUint32)))
+}
+
+func readTime(b []byte) int64 {
+	return int64(binary.BigEndian.Uint32(b))
+}
