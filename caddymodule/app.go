@@ -1,0 +1,221 @@
+// Package caddymodule is the Caddy side of caddy-intilery: the app `intilery`,
+// which holds the destinations and their queue, the site handler `intilery`,
+// and their Caddyfile.
+//
+// It promises the site's owner that nothing in it fails, slows or changes a
+// response beyond its cookies; it takes identity from package cookie, and
+// hands events to package forwarder. It is the only package that imports Caddy.
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/intilery/caddy-intilery/cookie"
+	"github.com/intilery/caddy-intilery/forwarder"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds what the sites share: the destinations that events go to, the
+// durable queue between, and the key that seals the keeper cookie.
+type App struct {
+	// The directory of the queue's write-ahead log and dead letters, shared by
+	// all destinations. It must be on a local disk and belongs to one Caddy
+	// process at a time. Placeholders are replaced. Default: `intilery` in
+	// Caddy's data directory.
+	DataDir string `json:"data_dir,omitempty"`
+
+	// The keys that seal the keeper cookie: 32 bytes each, as base64. The
+	// first seals, all open, so a new key is put in front and the old one
+	// kept for as long as cookies live (400 days). Placeholders are replaced;
+	// use {file.*} to keep them out of the configuration. Default: one key
+	// that is made once and kept in Caddy's storage, where a fleet shares it.
+	KeeperKeys []string `json:"keeper_keys,omitempty"`
+
+	// The destinations by name. Sites without a name use `default`.
+	Destinations map[string]*Destination `json:"destinations,omitempty"`
+
+	ctx     caddy.Context
+	logger  *zap.Logger
+	storage certmagic.Storage
+	queue   queue
+	dir     string // of queue, once taken
+	keys    atomic.Pointer[cookie.Keyring]
+	cancel  context.CancelFunc
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "intilery",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision checks the options and takes a reference to the queue, without
+// opening it: `caddy validate` gets no further than this.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger, a.storage = ctx, ctx.Logger(), ctx.Storage()
+	repl := caddy.NewReplacer()
+	for name, d := range a.Destinations {
+		if err := d.provision(name, repl, a.logger); err != nil {
+			return err
+		}
+	}
+	dir := a.DataDir
+	if dir == "" {
+		dir = filepath.Join(caddy.AppDataDir(), "intilery")
+	}
+	dir, err := repl.ReplaceOrErr(dir, true, true)
+	if err != nil {
+		return fmt.Errorf("data_dir %s: %w; use a path, or a placeholder such as {env.NAME} that has a value", a.DataDir, err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("data_dir %s: %w", a.DataDir, err)
+	}
+	if err := a.provisionKeys(repl); err != nil {
+		return err
+	}
+	if a.queue, err = takeQueue(dir); err != nil {
+		return err
+	}
+	a.dir = dir
+	return registerMetrics(ctx.GetMetricsRegistry(), queueCollector{})
+}
+
+// provisionKeys takes the keys from the configuration, or reads them from the
+// storage if they are there already. A storage out of reach is no error: the
+// site serves, and Start goes on trying.
+func (a *App) provisionKeys(repl *caddy.Replacer) error {
+	if len(a.KeeperKeys) == 0 {
+		ctx, cancel := context.WithTimeout(a.ctx, keyLoadLimit)
+		defer cancel()
+		if ring, err := loadKeys(ctx, a.storage); err == nil {
+			a.keys.Store(ring)
+		}
+		return nil
+	}
+	lines := make([]string, len(a.KeeperKeys))
+	for i, key := range a.KeeperKeys {
+		line, err := repl.ReplaceOrErr(key, true, true)
+		if err != nil {
+			return fmt.Errorf("keeper_keys: key %d: %w; use 32 bytes as base64, or {file./path} of a file with them", i+1, err)
+		}
+		lines[i] = strings.TrimSpace(line)
+	}
+	ring, err := parseKeys(lines)
+	if err != nil {
+		return fmt.Errorf("keeper_keys: %w", err)
+	}
+	a.keys.Store(ring)
+	return nil
+}
+
+// Start begins delivery. The queue opens in the background, so that a slow or
+// broken disk never delays the site.
+func (a *App) Start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	if a.keys.Load() == nil {
+		ready := make(chan struct{})
+		go a.awaitKeys(ctx, ready)
+		select {
+		case <-ready:
+		case <-time.After(keyWait):
+		}
+	}
+	settings := forwarder.Settings{Logger: a.ctx.Slogger(), Version: version()}
+	for name, d := range a.Destinations {
+		settings.Destinations = append(settings.Destinations, d.settings(name))
+	}
+	return a.queue.Start(a, settings)
+}
+
+// awaitKeys makes or reads the keeper's key, and tries again until it has one.
+// Until then visitors are known by their readable cookie only, and no new
+// anonymousId is made.
+func (a *App) awaitKeys(ctx context.Context, ready chan<- struct{}) {
+	logged := false
+	for {
+		ring, err := makeKeys(ctx, a.storage)
+		if err == nil {
+			a.keys.Store(ring)
+			close(ready)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if !logged {
+			logged = true
+			a.logger.Error("the keeper cookie's key cannot be read or made in Caddy's storage; sites are served, "+
+				"new visitors get no cookie until it can; mend the storage, or give keeper_keys",
+				zap.Bool("missing", errors.Is(err, fs.ErrNotExist)), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(keyRetry):
+		}
+	}
+}
+
+// Stop ends delivery for this configuration. A configuration that has already
+// taken over goes on; what is not sent stays in the log.
+func (a *App) Stop() error {
+	if a.cancel != nil {
+		a.cancel()
+	}
+	a.queue.Stop(a)
+	return nil
+}
+
+// Cleanup gives the queue back; the last one out closes it.
+func (a *App) Cleanup() error {
+	if a.dir == "" {
+		return nil
+	}
+	dir := a.dir
+	a.dir = ""
+	return releaseQueue(dir)
+}
+
+// resolve returns the destination that a site means by name.
+func (a *App) resolve(name string) (string, error) {
+	if len(a.Destinations) == 0 {
+		return "", errors.New("no destination is configured; add to the global options: " +
+			"intilery { client_id <id>; auth_token {file./path/to/token} }, one option a line")
+	}
+	if name == "" {
+		if _, ok := a.Destinations[defaultDestination]; !ok && len(a.Destinations) == 1 {
+			for only := range a.Destinations {
+				return only, nil
+			}
+		}
+		name = defaultDestination
+	}
+	if _, ok := a.Destinations[name]; !ok {
+		return "", fmt.Errorf("destination: %q is not configured; use one of %s", name, a.names())
+	}
+	return name, nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

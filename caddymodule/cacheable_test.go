@@ -1,0 +1,86 @@
+package caddymodule
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+func TestSharingOf(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
+	for _, tt := range []struct {
+		name   string
+		status int
+		h      http.Header
+		want   sharing
+	}{
+		{"WordPress, Django: nothing said", 200, http.Header{}, silent},
+		{"Rails: max-age=0, private, must-revalidate", 200, http.Header{"Cache-Control": {"max-age=0, private, must-revalidate"}}, unshared},
+		{"no-store", 200, http.Header{"Cache-Control": {"no-store"}}, unshared},
+		{"no-store beats public", 200, http.Header{"Cache-Control": {"public, no-store"}}, unshared},
+		{"public", 200, http.Header{"Cache-Control": {"public"}}, shared},
+		{"max-age", 200, http.Header{"Cache-Control": {"max-age=60"}}, shared},
+		{"s-maxage beside max-age=0", 200, http.Header{"Cache-Control": {"max-age=0, s-maxage=300"}}, shared},
+		{"in two lines, odd case", 200, http.Header{"Cache-Control": {"must-revalidate", "Max-Age=\"60\""}}, shared},
+		{"private for one field only", 200, http.Header{"Cache-Control": {`private="X-A", max-age=60`}}, shared},
+		{"no-cache is stored to be revalidated", 200, http.Header{"Cache-Control": {"no-cache"}}, silent},
+		{"max-age=0 likewise", 200, http.Header{"Cache-Control": {"max-age=0"}}, silent},
+		{"a CDN's own header", 200, http.Header{"Cache-Control": {"no-cache"}, "Cdn-Cache-Control": {"max-age=60"}}, shared},
+		{"Expires ahead", 200, http.Header{"Expires": {at(time.Hour)}}, shared},
+		{"Expires past", 200, http.Header{"Expires": {at(-time.Hour)}}, silent},
+		{"Expires: 0", 200, http.Header{"Expires": {"0"}}, silent},
+		{"a found redirect", 302, http.Header{}, unshared},
+		{"a permanent redirect is cached by default", 301, http.Header{}, silent},
+		{"a redirect with max-age", 302, http.Header{"Cache-Control": {"max-age=60"}}, shared},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := sharingOf(http.MethodGet, tt.status, tt.h, now); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+	if got := sharingOf(http.MethodPost, 200, http.Header{"Cache-Control": {"public"}}, now); got != unshared {
+		t.Errorf("POST: got %v, want unshared", got)
+	}
+}
+
+func TestKeepPrivate(t *testing.T) {
+	for _, tt := range []struct {
+		h    http.Header
+		want string
+	}{
+		{http.Header{}, "private"},
+		{http.Header{"Cache-Control": {"no-cache", "must-revalidate"}}, "no-cache, must-revalidate, private"},
+	} {
+		keepPrivate(tt.h)
+		if got := tt.h["Cache-Control"]; len(got) != 1 || got[0] != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+		if got := sharingOf(http.MethodGet, 200, tt.h, time.Now()); got != unshared {
+			t.Errorf("%q is still %v", tt.want, got)
+		}
+	}
+}
+
+func TestCacheHit(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		h    http.Header
+		want bool
+	}{
+		{"from the app", http.Header{"Cache-Control": {"public"}}, false},
+		{"Age", http.Header{"Age": {"12"}}, true},
+		{"RFC 9211 hit", http.Header{"Cache-Status": {"Souin; hit; ttl=99"}}, true},
+		{"RFC 9211 hit of the second cache", http.Header{"Cache-Status": {"edge; fwd=uri-miss, origin; hit"}}, true},
+		{"RFC 9211 miss", http.Header{"Cache-Status": {"Souin; fwd=uri-miss; stored; key=GET-hit"}}, false},
+		{"Varnish's usual header", http.Header{"X-Cache": {"HIT"}}, true},
+		{"its miss", http.Header{"X-Cache": {"MISS"}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cacheHit(tt.h); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

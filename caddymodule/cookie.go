@@ -1,0 +1,130 @@
+package caddymodule
+
+import (
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/intilery/caddy-intilery/cookie"
+)
+
+// Cookie holds the options of the identity cookies: the readable one, which
+// Intilery's JavaScript tag shares, and the keeper, which script cannot touch.
+type Cookie struct {
+	// The name of the readable cookie. Default: `ajs_anonymous_id`, the tag's.
+	Name string `json:"name,omitempty"`
+
+	// The name of the keeper cookie. Default: `intilery_keeper`.
+	KeeperName string `json:"keeper_name,omitempty"`
+
+	// Turns the readable cookie off, for sites without any tag. Default: false.
+	KeeperOnly bool `json:"keeper_only,omitempty"`
+
+	// How the readable cookie is written: `quoted`, which both generations of
+	// the tag read, or `raw`, for sites whose own code reads it. Both are
+	// read. Default: `quoted`.
+	Dialect string `json:"dialect,omitempty"`
+
+	// A regular expression (RE2) for anonymousIds to accept beside UUIDs.
+	// Default: none.
+	Pattern string `json:"pattern,omitempty"`
+
+	// The domain of both cookies. Default: the host's registrable domain by
+	// the Public Suffix List, as the tag does it; the host alone where there
+	// is none.
+	Domain string `json:"domain,omitempty"`
+
+	// How long the cookies live after each renewal, from 1h to 400d.
+	// Default: 365d.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// The age at which a document renews the cookies. Default: 24h.
+	RenewAfter caddy.Duration `json:"renew_after,omitempty"`
+
+	// How long a visitor must have been away for a missing readable cookie to
+	// be restored from the keeper; sooner, it is taken as a reset. Default:
+	// 168h, after which WebKit removes what a script wrote.
+	RestoreAfter caddy.Duration `json:"restore_after,omitempty"`
+
+	// The SameSite attribute: `lax` or `none`. Default: `lax`.
+	SameSite string `json:"same_site,omitempty"`
+}
+
+// config translates the options, and checks them.
+func (c *Cookie) config() (cookie.Config, error) {
+	if c == nil {
+		return cookie.Config{}, nil
+	}
+	cfg := cookie.Config{
+		Name:         c.Name,
+		KeeperName:   c.KeeperName,
+		KeeperOnly:   c.KeeperOnly,
+		Dialect:      cookie.Dialect(c.Dialect),
+		Pattern:      c.Pattern,
+		Domain:       c.Domain,
+		MaxAge:       time.Duration(c.MaxAge),
+		RenewAfter:   time.Duration(c.RenewAfter),
+		RestoreAfter: time.Duration(c.RestoreAfter),
+		SameSite:     cookie.SameSite(strings.ToLower(c.SameSite)),
+	}
+	return cfg, cfg.Validate()
+}
+
+// unmarshalBlock reads the block after the word cookie.
+func (c *Cookie) unmarshalBlock(d *caddyfile.Dispenser) error {
+	if d.CountRemainingArgs() > 0 {
+		return d.Errf("cookie: unexpected %q; use cookie { ... }", d.RemainingArgs()[0])
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch option := d.Val(); option {
+		case "name":
+			err = argument(d, &c.Name)
+		case "keeper_name":
+			err = argument(d, &c.KeeperName)
+		case "keeper_only":
+			if d.CountRemainingArgs() > 0 {
+				return d.Errf("keeper_only: unexpected %q; it takes no value", d.RemainingArgs()[0])
+			}
+			c.KeeperOnly = true
+		case "dialect":
+			err = argument(d, &c.Dialect)
+		case "pattern":
+			err = argument(d, &c.Pattern)
+		case "domain":
+			err = argument(d, &c.Domain)
+		case "max_age":
+			err = duration(d, &c.MaxAge)
+		case "renew_after":
+			err = duration(d, &c.RenewAfter)
+		case "restore_after":
+			err = duration(d, &c.RestoreAfter)
+		case "same_site":
+			err = argument(d, &c.SameSite)
+		default:
+			return d.Errf("cookie: unknown option %q; use name, keeper_name, keeper_only, dialect, pattern, domain, "+
+				"max_age, renew_after, restore_after or same_site", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duration reads an option whose value is a time such as 24h or 30d.
+func duration(d *caddyfile.Dispenser, value *caddy.Duration) error {
+	option := d.Val()
+	var text string
+	if err := argument(d, &text); err != nil {
+		return err
+	}
+	parsed, err := caddy.ParseDuration(text)
+	if err != nil || parsed <= 0 {
+		return d.Errf("%s: %q is not accepted; use a time above zero such as 24h or 30d", option, text)
+	}
+	*value = caddy.Duration(parsed)
+	return nil
+}

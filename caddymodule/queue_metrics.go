@@ -1,0 +1,138 @@
+package caddymodule
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/intilery/caddy-intilery/forwarder"
+)
+
+// queueMetric describes one metric that is read off the queues at each scrape.
+type queueMetric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func newQueueMetric(kind prometheus.ValueType, name, help string, labels ...string) queueMetric {
+	return queueMetric{prometheus.NewDesc("caddy_intilery_"+name, help, labels, nil), kind}
+}
+
+var (
+	eventsCaptured     = newQueueMetric(prometheus.CounterValue, "events_captured_total", "Events offered to the queue, by destination and type.", "destination", "type")
+	eventsAcknowledged = newQueueMetric(prometheus.CounterValue, "events_acknowledged_total", "Events that Intilery accepted, by destination and type.", "destination", "type")
+	eventsDeadLettered = newQueueMetric(prometheus.CounterValue, "events_dead_lettered_total", "Events that Intilery refused for good and that were put aside, by destination and type.", "destination", "type")
+	eventsShed         = newQueueMetric(prometheus.CounterValue, "events_shed_total", "Events given up for want of room, by type and cause.", "type", "cause")
+	eventsLost         = newQueueMetric(prometheus.CounterValue, "lost_events_total", "Events lost by cause.", "cause")
+	eventsCommitted    = newQueueMetric(prometheus.CounterValue, "events_committed_total", "Events made durable in the log.")
+	eventsPending      = newQueueMetric(prometheus.GaugeValue, "events_pending", "Events in the log that are not acknowledged yet, by destination.", "destination")
+	oldestPending      = newQueueMetric(prometheus.GaugeValue, "oldest_pending_seconds", "Age of the oldest event in the log that is not acknowledged yet.")
+	requestsTotal      = newQueueMetric(prometheus.CounterValue, "requests_total", "Requests to Intilery by destination and HTTP status; 0 when no answer came.", "destination", "code")
+	destinationPaused  = newQueueMetric(prometheus.GaugeValue, "destination_paused", "1 while nothing is sent to a destination, by reason.", "destination", "reason")
+	ringBytes          = newQueueMetric(prometheus.GaugeValue, "ring_bytes", "Memory taken by events that are not durable yet.")
+	logBytes           = newQueueMetric(prometheus.GaugeValue, "log_bytes", "Disk blocks that the log takes.")
+	freeBytes          = newQueueMetric(prometheus.GaugeValue, "disk_free_bytes", "Free space on the log's file system.")
+	logCondition       = newQueueMetric(prometheus.GaugeValue, "log_condition", "1 for the condition that the log is in: opening, ok, held, failing, degraded or closed.", "condition")
+	deadLetterBytes    = newQueueMetric(prometheus.GaugeValue, "dead_letter_bytes", "Size of the dead letters on disk.")
+	deadLettersDropped = newQueueMetric(prometheus.CounterValue, "dead_letters_dropped_total", "Dead letters that made room for younger ones.")
+)
+
+var queueMetrics = [...]queueMetric{
+	eventsCaptured, eventsAcknowledged, eventsDeadLettered, eventsShed, eventsLost, eventsCommitted, eventsPending,
+	oldestPending, requestsTotal, destinationPaused, ringBytes, logBytes, freeBytes, logCondition, deadLetterBytes,
+	deadLettersDropped,
+}
+
+// queueCollector reads the live queues at each scrape. Their counters live as
+// long as the process uses the directory, so they survive reloads. For the
+// moment in which a reload changes data_dir there are two, which are summed.
+type queueCollector struct{}
+
+// Describe implements prometheus.Collector.
+func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range queueMetrics {
+		ch <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (queueCollector) Collect(ch chan<- prometheus.Metric) {
+	sums := make(samples)
+	queues.Range(func(_, value any) bool {
+		if q, ok := value.(queue); ok {
+			sums.add(q.Stats())
+		}
+		return true
+	})
+	for key, value := range sums {
+		var labels []string
+		if key.labels != "" {
+			labels = strings.Split(key.labels, labelSeparator)
+		}
+		if m, err := prometheus.NewConstMetric(key.metric.desc, key.metric.kind, value, labels...); err == nil {
+			ch <- m
+		}
+	}
+}
+
+// samples are metric values by name and labels.
+type samples map[sample]float64
+
+type sample struct {
+	metric queueMetric
+	labels string
+}
+
+// labelSeparator stands in no destination's name, type, cause or code.
+const labelSeparator = "\x00"
+
+func (s samples) put(m queueMetric, value float64, labels ...string) {
+	s[sample{m, strings.Join(labels, labelSeparator)}] += value
+}
+
+func (s samples) add(st forwarder.Stats) {
+	for name, d := range st.Destinations {
+		s.byType(eventsCaptured, d.Captured, name)
+		s.byType(eventsAcknowledged, d.Acknowledged, name)
+		s.byType(eventsDeadLettered, d.DeadLettered, name)
+		s.put(eventsPending, float64(d.Pending), name)
+		for cause, n := range d.Lost {
+			s.put(eventsLost, float64(n), string(cause))
+		}
+		for code, n := range d.Requests {
+			s.put(requestsTotal, float64(n), name, strconv.Itoa(code))
+		}
+		if d.Paused != forwarder.NotPaused {
+			s.put(destinationPaused, 1, name, string(d.Paused))
+		}
+	}
+	for class, causes := range st.Log.Shed {
+		for cause, n := range causes {
+			s.put(eventsShed, float64(n), forwarder.Type(class+1).String(), string(cause))
+		}
+	}
+	for cause, n := range st.Log.Lost {
+		s.put(eventsLost, float64(n), string(cause))
+	}
+	s.put(eventsCommitted, float64(st.Log.Committed))
+	s.put(oldestPending, float64(st.Log.OldestAge)/float64(time.Second))
+	s.put(ringBytes, float64(st.Log.RingBytes))
+	s.put(logBytes, float64(st.Log.DiskBytes))
+	s.put(freeBytes, float64(st.Log.FreeBytes))
+	if st.Log.Condition != "" {
+		s.put(logCondition, 1, string(st.Log.Condition))
+	}
+	s.put(deadLetterBytes, float64(st.DeadLetters.Bytes))
+	s.put(deadLettersDropped, float64(st.DeadLetters.Dropped))
+}
+
+func (s samples) byType(m queueMetric, n forwarder.ByType, destination string) {
+	s.put(m, float64(n.Page), destination, forwarder.Page.String())
+	s.put(m, float64(n.Track), destination, forwarder.Track.String())
+	s.put(m, float64(n.Identify), destination, forwarder.Identify.String())
+}
+
+// Interface guard
+var _ prometheus.Collector = queueCollector{}
