@@ -179,17 +179,14 @@ func (a *App) names() string {
 const modulePath = "github.com/intilery/caddy-intilery"
 
 // version is this module's version as it was built into the binary, for
-// context.library of each event.
+// context.library of each event; "devel" when it was built from a checkout.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return "devel"
 	}
 	for _, dep := range info.Deps {
-		if dep.Path != modulePath {
-			continue
-		}
-		if dep.Version != "" && dep.Version != "(devel)" {
+		if dep.Path == modulePath && dep.Replace == nil && dep.Version != "" {
 			return dep.Version
 		}
 	}

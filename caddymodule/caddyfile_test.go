@@ -1,0 +1,105 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddytest"
+)
+
+// Each golden file holds a Caddyfile, a line of hyphens, and the JSON that it
+// adapts to, or a part of the error.
+func TestCaddyfileAdapts(t *testing.T) {
+	files, err := filepath.Glob("testdata/caddyfile/*.caddyfiletest")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".caddyfiletest")
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, want, found := strings.Cut(string(text), "\n----------\n")
+			want = strings.TrimSpace(want)
+			if !found || want == "" {
+				t.Fatalf("%s lacks its expectation", file)
+			}
+			if strings.HasPrefix(want, "{") {
+				if !caddytest.CompareAdapt(t, file, input, "caddyfile", want) {
+					t.Errorf("%s adapts to something else", file)
+				}
+				return
+			}
+			if _, err := adapt(input); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// What only provisioning can see is an error there, which names the option,
+// the value and what is accepted, and never the token.
+func TestProvisioningErrors(t *testing.T) {
+	const good = "client_id acme\n auth_token secret-value"
+	site := func(body string) string { return "{\n intilery {\n" + good + "\n }\n}\n:80 {\n intilery {\n" + body + "\n }\n}" }
+	global := func(body string) string { return "{\n intilery {\n" + body + "\n }\n}\n:80 {\n intilery\n}" }
+	for _, tt := range []struct{ name, caddyfile, want string }{
+		{"no destination at all", ":80 {\n intilery\n}", "no destination is configured; add to the global options"},
+		{"no client", global("auth_token x"), "destination default: client_id is missing"},
+		{"client in upper case", global("client_id Acme\n auth_token x"), `client_id: "Acme" is not accepted; use up to 64 of a-z`},
+		{"brand in lower case", global(good + "\n brand_id acme"), `brand_id: "acme" is not accepted; use up to 64 of A-Z`},
+		{"no token", global("client_id acme"), "auth_token is missing; use {file./path/to/token}"},
+		{"token file missing", global("client_id acme\n auth_token {file./nonexistent/token}"), "auth_token: evaluated placeholder {file./nonexistent/token} is empty; use {file./path}"},
+		{"token with a space", global("client_id acme\n auth_token \"secret-value two\""), "auth_token: the value is empty or holds characters"},
+		{"endpoint", global(good + "\n endpoint tracking.example.com"), `endpoint: "tracking.example.com" is not accepted; use a URL such as https://`},
+		{"endpoint with a query", global(good + "\n endpoint https://a.example/?x=1"), `endpoint: "https://a.example/?x=1" is not accepted`},
+		{"keeper key", global(good + "\n keeper_keys c2hvcnQ="), "keeper_keys: key 1 is not 32 bytes as base64; make one with: openssl rand -base64 32"},
+		{"data_dir placeholder", global(good + "\n data_dir {env.NOT_SET_ANYWHERE}/x"), "data_dir {env.NOT_SET_ANYWHERE}/x"},
+		{"destination name", "{\n intilery UK {\n" + good + "\n }\n}\n:80 {\n intilery\n}", `destination name: "UK" is not accepted; use up to 32 of a-z`},
+		{"unknown destination", site("destination uk"), `destination: "uk" is not configured; use one of default`},
+		{"cookie name", site("cookie {\n name \"a b\"\n }"), `cookie: name "a b" is not accepted`},
+		{"cookie age", site("cookie {\n max_age 500d\n }"), `cookie: max_age "12000h0m0s" is not accepted: use whole seconds from 1h to 9600h (400 days)`},
+		{"cookie domain", site("cookie {\n domain co.uk\n }"), `cookie: domain "co.uk" is not accepted`},
+		{"consent without a source", site("consent {\n gpc ignore\n }"), "consent: no source of consent; give cookie <name> <regexp>, header, or both"},
+		{"consent regexp", site("consent {\n cookie a (\n }"), `consent cookie a: "(" is not a regular expression`},
+		{"consent regexp empty", site("consent {\n cookie a \"\"\n }"), "consent cookie a: the regular expression is empty"},
+		{"redact", site("redact a&b"), `redact: "a&b" is not accepted`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			config, err := adapt(tt.caddyfile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var parsed caddy.Config
+			if err := json.Unmarshal(config, &parsed); err != nil {
+				t.Fatal(err)
+			}
+			err = caddy.Validate(&parsed)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v\nwant  %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret-value") {
+				t.Error("the error holds the token")
+			}
+		})
+	}
+	// A destination under a name of its own serves sites that name none.
+	only := "{\n intilery uk {\n" + good + "\n }\n}\n:80 {\n intilery\n}"
+	config, err := adapt(only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(&parsed); err != nil {
+		t.Errorf("one destination by name: %v", err)
+	}
+}
