@@ -150,13 +150,16 @@ func bubble(t *testing.T, answer func(*request) reply, test func(r *rig)) {
 		r := &rig{t: t, log: newMemLog(), rec: &receiver{answer: answer}, out: &logBuffer{}}
 		r.Forwarder = newForwarder(t.TempDir(), r.log.opener)
 		r.set = Settings{Logger: slog.New(slog.NewTextHandler(r.out, nil)), Version: "1.0", Destinations: []Destination{r.destination("main")}}
+		// Also when the test stops early: lanes that retry would keep the bubble alive.
+		defer func() {
+			if err := r.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}()
 		r.start()
 		test(r)
 		synctest.Wait()
 		r.balance()
-		if err := r.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
 	})
 }
 

@@ -1,0 +1,135 @@
+package forwarder
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestReload swaps settings under load: one consumer per lane, nothing twice.
+func TestReload(t *testing.T) {
+	bubble(t, always(reply{status: 200, delay: 30 * time.Millisecond}), func(r *rig) {
+		n := 0
+		for i := range 50 {
+			for range 10 {
+				r.track("v", fmt.Sprint("e", n))
+				n++
+			}
+			owner := fmt.Sprint("config", i)
+			set := r.set
+			if i%5 == 3 {
+				set.Destinations = nil // removed for a while
+			}
+			if err := r.Start(owner, set); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				r.Stop("test")
+			} else {
+				r.Stop(fmt.Sprint("config", i-1))
+			}
+			r.after(time.Duration(i) * 7 * time.Millisecond)
+		}
+		r.after(time.Second)
+		got := r.rec.accepted()
+		for i := range n {
+			if i >= len(got) || got[i] != fmt.Sprint("e", i) {
+				t.Fatalf("event %d of %d delivered is %v", i, len(got), got[min(i, len(got)-1)])
+			}
+		}
+		if len(got) != n || r.main().Captured.Sum() != uint64(n) {
+			t.Errorf("%d delivered, captured %+v, want %d", len(got), r.main().Captured, n)
+		}
+	})
+}
+
+// TestRemoveDuringRequest: the consumer that comes back waits for the one that
+// was stopped and still has a request under way.
+func TestRemoveDuringRequest(t *testing.T) {
+	bubble(t, always(reply{status: 200, delay: 5 * time.Second}), func(r *rig) {
+		r.track("v", "e")
+		r.after(linger)
+		if err := r.Start("without", Settings{}); err != nil {
+			t.Fatal(err)
+		}
+		r.Stop("without")
+		r.after(time.Minute)
+		if got := r.rec.accepted(); len(got) != 1 {
+			t.Errorf("delivered %d times", len(got))
+		}
+	})
+}
+
+// TestRemoveDuringWait: lanes that are stopped while they wait for the rate give
+// their place back.
+func TestRemoveDuringWait(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		r.set.Destinations[0].Rate, r.set.Destinations[0].Burst = 1, 1
+		r.start()
+		for range 3 {
+			r.crowd(50)
+			r.after(linger + time.Second)
+			if err := r.Start("without", Settings{}); err != nil {
+				t.Fatal(err)
+			}
+			r.Stop("without")
+		}
+		r.after(time.Minute)
+		if s := r.main(); s.Pending != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// TestReloadProbesAtOnce: whoever mends a configuration sees the effect.
+func TestReloadProbesAtOnce(t *testing.T) {
+	for _, code := range []int{404, 503} {
+		bubble(t, always(status(code)), func(r *rig) {
+			r.track("v", "e")
+			r.after(time.Hour)
+			r.rec.becomes(always(ok))
+			r.start()
+			r.after(time.Millisecond)
+			if s := r.main(); s.Acknowledged.Sum() != 1 {
+				t.Errorf("%d: stats %+v", code, s)
+			}
+		})
+	}
+}
+
+// TestFailedReload: the settings before come back when a new owner gives up.
+func TestFailedReload(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		bad := r.set
+		bad.Destinations = []Destination{r.destination("other")}
+		if err := r.Start("new", bad); err != nil {
+			t.Fatal(err)
+		}
+		r.track("v", "while") // from a handler of the old configuration
+		r.after(time.Second)
+		if s := r.main(); s.Sending || s.Pending != 1 {
+			t.Errorf("stats %+v", s)
+		}
+		r.Stop("new")
+		r.after(time.Second)
+		if s := r.main(); !s.Sending || s.Pending != 0 || r.Stats().Destinations["other"].Sending {
+			t.Errorf("stats %+v", s)
+		}
+		// Start of an owner that is not on top changes nothing in force.
+		if err := errors.Join(r.Start("new", bad), r.Start("test", r.set)); err != nil {
+			t.Fatal(err)
+		}
+		if r.main().Sending {
+			t.Error("an owner below the top was put in force")
+		}
+		r.Stop("test")
+		r.Stop("new")
+		r.Stop("nobody")
+		r.track("v", "later")
+		r.after(time.Second)
+		if r.main().Pending != 1 {
+			t.Error("sent without any owner")
+		}
+	})
+}
