@@ -47,7 +47,9 @@ func TestCaddyfileAdapts(t *testing.T) {
 // the value and what is accepted, and never the token.
 func TestProvisioningErrors(t *testing.T) {
 	const good = "client_id acme\n auth_token secret-value"
-	site := func(body string) string { return "{\n intilery {\n" + good + "\n }\n}\n:80 {\n intilery {\n" + body + "\n }\n}" }
+	site := func(body string) string {
+		return "{\n intilery {\n" + good + "\n }\n}\n:80 {\n intilery {\n" + body + "\n }\n}"
+	}
 	global := func(body string) string { return "{\n intilery {\n" + body + "\n }\n}\n:80 {\n intilery\n}" }
 	for _, tt := range []struct{ name, caddyfile, want string }{
 		{"no destination at all", ":80 {\n intilery\n}", "no destination is configured; add to the global options"},
