@@ -15,11 +15,12 @@ func FuzzPack(f *testing.F) {
 	}
 	frames := appendFrame(appendFrame(nil, 2, []byte("hello")), 0, bytes.Repeat([]byte("x"), 300))
 	h := header{lane: 3, first: 9, count: 2, time: 1}
-	f.Add(p.pack(h, frames))
-	f.Add(p.pack(header{lane: 3, first: 9, count: 1, time: 1}, appendFrame(nil, 1, nil)))
+	f.Add(p.pack(h, frames, false))
+	f.Add(p.pack(header{lane: 3, first: 9, count: 1, time: 1}, appendFrame(nil, 1, nil), false))
+	f.Add(p.pack(h, frames, true))
 	f.Add([]byte{})
 	f.Add(make([]byte, headerSize))
-	f.Add(append(p.pack(h, frames)[:headerSize], frames...))
+	f.Add(append(p.pack(h, frames, false)[:headerSize], frames...))
 	u := new(unpacker)
 	f.Cleanup(u.close)
 	f.Fuzz(func(t *testing.T, v []byte) {
@@ -54,7 +55,7 @@ func TestPackChecksum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := p.pack(header{lane: 3, first: 9, count: 1, time: 1}, appendFrame(nil, 2, bytes.Repeat([]byte("ab"), 200)))
+	v := p.pack(header{lane: 3, first: 9, count: 1, time: 1}, appendFrame(nil, 2, bytes.Repeat([]byte("ab"), 200)), false)
 	if _, err := parseHeader(v); err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type group struct {
 	entries []entry // until packs are made; order is the sequence
 	next    []int   // chains entries of one lane
 	lanes   []*lane // those touched, in order of appearance
+	encoded chan struct{}
 }
 
 // pack is one key of the transaction.
@@ -38,10 +39,11 @@ type pack struct {
 	value []byte
 }
 
-// takeLocked moves a group's worth of records out of the ring and gives them
-// their sequences. Log.mu must be held, and no group be under way.
-func (l *Log) takeLocked(buf []entry) *group {
-	gr := &group{entries: buf[:0]}
+// takeLocked moves a group's worth of records out of the ring, gives them their
+// sequences and begins to encode them beside the caller; encoded is closed when
+// packs is there. Log.mu must be held, and groups taken before be encoded.
+func (l *Log) takeLocked() *group {
+	gr := &group{entries: l.w.entries[:0], encoded: make(chan struct{})}
 	var size int64
 	for len(gr.entries) < maxGroupRecords {
 		q := l.ring.next()
@@ -82,7 +84,23 @@ func (l *Log) takeLocked(buf []entry) *group {
 		ln.chainTail = i
 	}
 	gr.records = uint64(len(gr.entries))
-	l.group = gr
+	l.ring.taken += gr.cost
+	if l.group == nil {
+		l.group = gr
+	} else {
+		l.ahead = gr
+	}
+	// A ring that fills says that records come faster than the thorough way of
+	// compressing takes them.
+	fast := l.ring.waiting() > l.opt.RingBytes/4
+	l.w.entries = gr.entries
+	go func() {
+		defer close(gr.encoded)
+		l.w.frames = gr.encode(l.w.packer, l.w.frames, fast)
+		if cap(l.w.entries) > 1024 && gr.records < 256 {
+			l.w.entries, l.w.frames, l.w.packer.buf = nil, nil, nil // the flood is over
+		}
+	}()
 	return gr
 }
 
@@ -96,12 +114,12 @@ func (l *Log) freeIDLocked() uint16 {
 
 // encode makes the group's packs: one for each lane, or more where a lane has
 // more than fits one. It frees the records. It returns frames for reuse.
-func (gr *group) encode(p *packer, frames []byte) []byte {
+func (gr *group) encode(p *packer, frames []byte, fast bool) []byte {
 	for _, ln := range gr.lanes {
 		frames = frames[:0]
 		h := header{lane: ln.id}
 		finish := func() {
-			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: p.pack(h, frames)})
+			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: p.pack(h, frames, fast)})
 		}
 		for i := ln.chainHead; i >= 0; i = gr.next[i] {
 			e := &gr.entries[i]
@@ -176,5 +194,6 @@ func (l *Log) committedLocked(g *generation, gr *group) {
 	}
 	l.counts.committed += gr.records
 	l.ring.bytes -= gr.cost
-	l.group = nil
+	l.ring.taken -= gr.cost
+	l.group, l.ahead = l.ahead, nil
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"sync"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -24,7 +25,7 @@ import (
 //	        +-----+-----+-----+------+------+-----+------+-----+- - - - -+
 //
 //	ver     1
-//	codec   how frames are stored: 0 as they are, 1 zstd
+//	codec   how frames are stored: 0 as they are, 1 zstd, 2 S2
 //	lane    as in the key
 //	first   sequence of the first record, as in the key
 //	count   number of records, at least 1
@@ -47,6 +48,7 @@ const (
 
 	codecNone = 0
 	codecZstd = 1
+	codecS2   = 2
 )
 
 // frameMax is the largest size of what a frame adds to its record.
@@ -90,7 +92,10 @@ func appendFrame(dst []byte, class uint8, data []byte) []byte {
 }
 
 // packer compresses packs. One goroutine at a time may use it.
-type packer struct{ enc *zstd.Encoder }
+type packer struct {
+	enc *zstd.Encoder
+	buf []byte
+}
 
 func newPacker() (*packer, error) {
 	enc, err := zstd.NewWriter(nil,
@@ -102,13 +107,23 @@ func newPacker() (*packer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a compressor: %w", err)
 	}
-	return &packer{enc}, nil
+	return &packer{enc: enc}, nil
 }
 
-// pack returns the value that stores frames under h, in new memory.
-func (p *packer) pack(h header, frames []byte) []byte {
-	h.codec, h.raw = codecZstd, uint32(len(frames))
-	v := p.enc.EncodeAll(frames, make([]byte, headerSize, headerSize+len(frames)/2))
+// pack returns the value that stores frames under h, in new memory. Fast takes
+// S2: a quarter of zstd's time, for nearly twice the size.
+func (p *packer) pack(h header, frames []byte, fast bool) []byte {
+	h.raw = uint32(len(frames))
+	var v []byte
+	if fast {
+		h.codec = codecS2
+		p.buf = s2.Encode(p.buf[:cap(p.buf)], frames)
+		v = append(make([]byte, headerSize, headerSize+len(p.buf)), p.buf...)
+	} else {
+		h.codec = codecZstd
+		p.buf = p.enc.EncodeAll(frames, p.buf[:0])
+		v = append(make([]byte, headerSize, headerSize+len(p.buf)), p.buf...)
+	}
 	if len(v)-headerSize >= len(frames) {
 		h.codec = codecNone
 		v = append(v[:headerSize], frames...)
@@ -185,6 +200,14 @@ func (u *unpacker) unpack(h header, v []byte) ([]Record, error) {
 			return nil, err
 		}
 		if frames, err = dec.DecodeAll(v[headerSize:], frames); err != nil {
+			return nil, errPack
+		}
+	case codecS2:
+		n, err := s2.DecodedLen(v[headerSize:])
+		if err != nil || n != int(h.raw) {
+			return nil, errPack
+		}
+		if frames, err = s2.Decode(frames[:0:n], v[headerSize:]); err != nil {
 			return nil, errPack
 		}
 	default:

@@ -136,55 +136,6 @@ func (l *Log) Stats() Stats {
 	return s
 }
 
-// trouble is what keeps the log from committing, if anything. Log.mu guards it.
-type trouble struct {
-	cond   Condition // Opening, Held, Failing, or empty
-	reason string
-}
-
-func (t *trouble) shedCause() ShedCause {
-	switch t.cond {
-	case Opening:
-		return ShedNotOpen
-	case Held:
-		return ShedDiskFull
-	case Failing:
-		return ShedDiskError
-	}
-	return ShedRingFull
-}
-
-func (l *Log) conditionLocked() (Condition, string) {
-	switch {
-	case l.closed:
-		return Closed, "the log was closed"
-	case l.trouble.cond != "":
-		return l.trouble.cond, l.trouble.reason
-	case l.active == nil:
-		return Opening, "the log has not been opened yet"
-	case l.counts.quarantined > 0:
-		return Degraded, "there are quarantined generations in " + l.opt.Dir +
-			"; remove the quarantine directories once their contents are dealt with"
-	}
-	return OK, ""
-}
-
-// setTrouble reports a new state of affairs once; an empty one ends the trouble.
-func (l *Log) setTrouble(t trouble) {
-	l.mu.Lock()
-	before := l.trouble
-	l.trouble = t
-	l.mu.Unlock()
-	switch {
-	case t == before:
-	case t.cond == "":
-		l.log.Info("the queue is written to disk again", "dir", l.opt.Dir)
-	default:
-		l.log.Error("the queue cannot be written to disk; events are held in memory and shed when it is full",
-			"dir", l.opt.Dir, "condition", string(t.cond), "reason", t.reason)
-	}
-}
-
 // dirBytes returns the bytes allocated to the files in dir.
 func dirBytes(dir string) int64 {
 	files, err := os.ReadDir(dir)

@@ -95,6 +95,7 @@ type Log struct {
 	now       func() time.Time
 	freeSpace func(dir string) (int64, error)
 	openDB    func(badger.Options) (*badger.DB, error)
+	onCommit  func()
 
 	wake     chan struct{} // cap 1: the writer has something to do
 	tidyUp   chan struct{} // cap 1: the janitor has something to do
@@ -107,6 +108,7 @@ type Log struct {
 	prepared bool // the directory is locked and the ledger read
 	ring     ring
 	group    *group // taken from the ring, not yet committed
+	ahead    *group // taken behind it and made ready meanwhile; nil when group is
 	lanes    map[string]*lane
 	byID     map[uint16]*lane
 	gens     []*generation // ascending
@@ -133,6 +135,7 @@ func New(o Options) *Log {
 		now:       time.Now,
 		freeSpace: freeSpace,
 		openDB:    badger.Open,
+		onCommit:  func() {},
 		wake:      make(chan struct{}, 1),
 		tidyUp:    make(chan struct{}, 1),
 		closing:   make(chan struct{}),
@@ -251,38 +254,6 @@ func (l *Log) signalFlushLocked() {
 		close(l.flushed)
 		l.flushed = nil
 	}
-}
-
-// closeWait bounds how long Close waits.
-const closeWait = 900 * time.Millisecond
-
-// Close commits what it can of the ring, closes the log and waits for that,
-// but not longer than a second: a disk that hangs is left to finish by itself,
-// and the lock with it. Records that could not be committed are counted as
-// lost. A second Close waits like the first and returns the same.
-func (l *Log) Close() error {
-	l.mu.Lock()
-	first := !l.closed
-	l.closed = true
-	started := l.started
-	if first {
-		close(l.closing)
-		if !started {
-			l.dropRingLocked()
-			close(l.finished)
-		}
-	}
-	l.mu.Unlock()
-	t := time.NewTimer(closeWait)
-	defer t.Stop()
-	select {
-	case <-l.finished:
-	case <-t.C:
-		return errors.New("wal: the disk did not finish in time; the log closes in the background")
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closeErr
 }
 
 // Lanes returns the names of all lanes that the log knows, sorted, also those
