@@ -51,10 +51,14 @@ func BenchmarkDurable(b *testing.B) {
 	b.SetBytes(int64(len(evs[0])))
 	l := New(Options{Dir: b.TempDir()})
 	var groups atomic.Int64
-	l.onCommit = func() { groups.Add(1) }
+	l.fsync = func(path string) error {
+		groups.Add(1)
+		return syncFile(path)
+	}
 	l.Start()
 	defer l.Close()
 	waitOpen(b, l)
+	groups.Store(0)
 	lanes := make([]string, 8)
 	for i := range lanes {
 		lanes[i] = fmt.Sprint("default/", i)

@@ -16,9 +16,11 @@ func (l *Log) keepLedger(now time.Time) time.Duration {
 			l.log.Warn("the queue's ledger cannot be written", "error", err)
 		}
 	}
-	next := l.w.ledgerAt
-	if !l.w.groupAt.IsZero() && (next.IsZero() || l.w.groupAt.Before(next)) {
-		next = l.w.groupAt
+	var next time.Time
+	for _, at := range []time.Time{l.w.ledgerAt, l.w.groupAt, l.w.syncAt} {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
 	}
 	if next.IsZero() {
 		return forever
@@ -31,14 +33,24 @@ func (l *Log) saveLedger(sync bool) error {
 	l.ledger.mu.Lock()
 	defer l.ledger.mu.Unlock()
 	l.mu.Lock()
-	s := state{nextGen: l.nextGen}
+	s := state{nextGen: l.nextGen, loose: l.opt.Sync != SyncGroup && !l.w.ended}
 	for id, ln := range l.byID {
-		s.lanes = append(s.lanes, laneState{id, ln.name, ln.acked, ln.synced, ln.last})
+		synced := ln.acked
+		for _, g := range l.gens {
+			if r, ok := g.ranges[id]; ok {
+				if r, ok = g.vouchedLocked(id, r); ok {
+					synced = max(synced, r.last)
+				}
+			}
+		}
+		s.lanes = append(s.lanes, laneState{id, ln.name, ln.acked, synced, ln.last})
 	}
 	for _, g := range l.gens {
 		gs := genState{n: g.n, born: g.born.Unix(), ranges: make(map[uint16]span, len(g.ranges))}
 		for id, r := range g.ranges {
-			gs.ranges[id] = r
+			if r, ok := g.vouchedLocked(id, r); ok {
+				gs.ranges[id] = r
+			}
 		}
 		s.gens = append(s.gens, gs)
 	}

@@ -72,7 +72,7 @@ func TestPackChecksum(t *testing.T) {
 }
 
 func FuzzLedger(f *testing.F) {
-	s := state{nextGen: 4,
+	s := state{loose: true, nextGen: 4,
 		lanes: []laneState{{1, "d/0", 3, 8, 8}, {2, "d/1", 0, 0, 1 << 20}},
 		gens:  []genState{{3, 1700000000, map[uint16]span{1: {1, 8}}}}}
 	f.Add(s.encode())

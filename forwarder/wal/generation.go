@@ -24,8 +24,10 @@ type generation struct {
 	used   atomic.Int64    // Unix ns of the last use, for closing the idle ones
 	broken atomic.Bool     // reading it has gone wrong beyond one pack
 
-	unchecked bool            // not yet compared with the ledger; Log.mu guards it
-	named     map[uint16]bool // lanes whose name it holds; the writer's
+	synced    map[uint16]uint64 // by lane id: the last sequence that a power cut leaves; Log.mu guards it
+	topMem    int               // number of the highest memtable at the last sync; the writer's
+	unchecked bool              // not yet compared with the ledger; Log.mu guards it
+	named     map[uint16]bool   // lanes whose name it holds; the writer's
 
 	mu       sync.RWMutex // held shared while db is used, alone to open or close
 	db       *badger.DB   // nil when not open
@@ -36,12 +38,13 @@ type generation struct {
 func (l *Log) newGeneration(n uint64, born time.Time) *generation {
 	return &generation{
 		n: n, dir: filepath.Join(l.opt.Dir, genName(n)), born: born,
-		ranges: make(map[uint16]span), named: make(map[uint16]bool),
+		ranges: make(map[uint16]span), synced: make(map[uint16]uint64), named: make(map[uint16]bool),
 	}
 }
 
 // createGeneration begins a new generation and makes it the active one.
 func (l *Log) createGeneration() error {
+	l.settleBefore("the next one begins")
 	l.mu.Lock()
 	g := l.newGeneration(l.nextGen, l.now())
 	l.mu.Unlock()
@@ -54,9 +57,14 @@ func (l *Log) createGeneration() error {
 	g.mu.Lock()
 	err := l.openGeneration(g, true)
 	g.mu.Unlock()
+	if err == nil {
+		err = l.syncAll(g.dir)
+	}
 	if err != nil {
 		// It holds nothing yet. The next attempt begins with a clean directory.
-		return errors.Join(err, os.RemoveAll(g.dir))
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return errors.Join(err, l.closeGeneration(g), os.RemoveAll(g.dir))
 	}
 	l.mu.Lock()
 	l.nextGen++

@@ -169,6 +169,11 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	if err := txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if l.opt.Sync == SyncGroup {
+		if err := l.syncMems(g); err != nil {
+			return err
+		}
+	}
 	for i := range gr.packs {
 		g.named[gr.packs[i].lane.id] = true
 	}
@@ -176,7 +181,7 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	return nil
 }
 
-// committedLocked takes over that gr is durable in g.
+// committedLocked takes over that gr is committed in g.
 func (l *Log) committedLocked(g *generation, gr *group) {
 	for i := range gr.packs {
 		p := &gr.packs[i]
@@ -187,6 +192,9 @@ func (l *Log) committedLocked(g *generation, gr *group) {
 		}
 		r.last = p.span.last
 		g.ranges[ln.id] = r
+		if l.opt.Sync == SyncGroup {
+			g.synced[ln.id] = r.last
+		}
 		if ln.head == 0 {
 			ln.head = p.at
 		}

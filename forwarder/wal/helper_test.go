@@ -149,3 +149,21 @@ func sum(m map[ShedCause]uint64) (n uint64) {
 	}
 	return n
 }
+
+// savedLedger and restoreLedger bring a directory's ledger back to a moment,
+// as a crash at that moment would have left it.
+func savedLedger(t testing.TB, dir string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func restoreLedger(t testing.TB, dir string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "ledger"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -117,6 +117,7 @@ func (l *Log) load() error {
 	defer l.mu.Unlock()
 	l.counts.quarantined = quarantined
 	l.nextGen = max(st.nextGen, 1)
+	l.w.skip = st.loose
 	for _, s := range st.lanes {
 		ln := l.adoptLane(s.id, s.name)
 		if ln == nil {
@@ -128,7 +129,7 @@ func (l *Log) load() error {
 		g := l.newGeneration(s.n, time.Unix(s.born, 0))
 		for id, r := range s.ranges {
 			if l.byID[id] != nil {
-				g.ranges[id] = r
+				g.ranges[id], g.synced[id] = r, r.last
 			}
 		}
 		if !onDisk[s.n] {
@@ -138,7 +139,7 @@ func (l *Log) load() error {
 			continue
 		}
 		delete(onDisk, s.n)
-		g.unchecked = !whole
+		g.unchecked = !whole || st.loose
 		l.gens = append(l.gens, g)
 	}
 	for n := range onDisk {
@@ -189,6 +190,9 @@ func (l *Log) check(g *generation, write bool) error {
 	damaged := false
 	if err == nil {
 		damaged, err = l.compare(g)
+	}
+	if err == nil {
+		err = l.vouch(g)
 	}
 	g.mu.Unlock()
 	if errors.Is(err, errDamaged) {

@@ -42,7 +42,9 @@ func (l *Log) shutDown() {
 	l.w.retryAt = time.Time{}
 	for l.flushRest() {
 	}
+	l.settleBefore("the log closes")
 	l.mu.Lock()
+	l.w.ended = true
 	l.dropRingLocked()
 	gens := append([]*generation(nil), l.gens...)
 	l.mu.Unlock()

@@ -55,6 +55,10 @@ type Options struct {
 	// FreeSpaceFloor is the free space of Dir's file system, in bytes, below
 	// which nothing is written. Default: 64 MiB.
 	FreeSpaceFloor int64
+	// Sync says when commits are forced onto the disk. Default: SyncGroup.
+	Sync SyncPolicy
+	// SyncEvery is how often that happens under SyncInterval. Default: 1 s.
+	SyncEvery time.Duration
 	// Logger receives what an operator should know. It never receives record
 	// contents. Default: nothing is logged.
 	Logger *slog.Logger
@@ -79,6 +83,12 @@ func (o Options) withDefaults() Options {
 	if o.FreeSpaceFloor <= 0 {
 		o.FreeSpaceFloor = 64 << 20
 	}
+	if o.SyncEvery <= 0 {
+		o.SyncEvery = time.Second
+	}
+	if badgerSyncs {
+		o.Sync = SyncGroup
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -95,7 +105,7 @@ type Log struct {
 	now       func() time.Time
 	freeSpace func(dir string) (int64, error)
 	openDB    func(badger.Options) (*badger.DB, error)
-	onCommit  func()
+	fsync     func(path string) error
 
 	wake     chan struct{} // cap 1: the writer has something to do
 	tidyUp   chan struct{} // cap 1: the janitor has something to do
@@ -135,7 +145,7 @@ func New(o Options) *Log {
 		now:       time.Now,
 		freeSpace: freeSpace,
 		openDB:    badger.Open,
-		onCommit:  func() {},
+		fsync:     syncFile,
 		wake:      make(chan struct{}, 1),
 		tidyUp:    make(chan struct{}, 1),
 		closing:   make(chan struct{}),

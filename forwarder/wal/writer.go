@@ -20,6 +20,7 @@ const (
 // writer is the state of the goroutine that opens, commits and rotates.
 type writer struct {
 	loaded   bool // the ledger and the directory have been read
+	ended    bool // nothing is committed any more; under Log.mu
 	skip     bool // damage was found: sequences must jump
 	packer   *packer
 	entries  []entry
@@ -28,6 +29,8 @@ type writer struct {
 	retryAt  time.Time // nothing is tried before; zero after a success
 	backoff  time.Duration
 	ledgerAt time.Time // when the ledger is due; zero when it is up to date
+	syncAt   time.Time // when unsynced is due, under SyncInterval
+	unsynced *generation
 }
 
 // run is the writer goroutine: it opens the log, commits what comes, and shuts
@@ -87,6 +90,12 @@ func (l *Log) step(now time.Time) time.Duration {
 			return l.failed(now, err)
 		}
 	}
+	if !l.w.syncAt.IsZero() && !now.Before(l.w.syncAt) {
+		if err := l.settle(); err != nil {
+			return l.failed(now, err)
+		}
+		l.w.ledgerAt = now // it may vouch for more
+	}
 	l.w.backoff, l.w.retryAt = 0, time.Time{}
 	l.setTrouble(trouble{})
 	if gr != nil {
@@ -138,7 +147,9 @@ func (l *Log) write(gr *group, now time.Time) error {
 	l.mu.Lock()
 	l.committedLocked(g, gr)
 	l.mu.Unlock()
-	l.onCommit()
+	if l.opt.Sync != SyncGroup {
+		l.syncDue(g, now)
+	}
 	l.w.groupAt = time.Time{}
 	l.acksDirty.Store(false)
 	sync := !l.w.ledgerAt.IsZero() && !now.Before(l.w.ledgerAt)
