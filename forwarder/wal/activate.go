@@ -6,15 +6,20 @@ import (
 
 // ready makes sure that there is an active generation that may take a group.
 func (l *Log) ready(now time.Time) error {
+	if !l.isPrepared() {
+		if err := l.prepare(); err != nil {
+			return err
+		}
+	}
 	if l.w.packer == nil {
-		p, err := newPacker()
+		p, err := newPacker(l.keys)
 		if err != nil {
 			return err
 		}
 		l.w.packer = p
 	}
-	if !l.isPrepared() {
-		if err := l.prepare(); err != nil {
+	if l.active != nil {
+		if err := l.weigh(); err != nil {
 			return err
 		}
 	}
@@ -85,7 +90,7 @@ func (l *Log) activate(now time.Time) error {
 	g.mu.RLock()
 	fit := g.db != nil && !g.readOnly
 	g.mu.RUnlock()
-	if !fit || g.bytes.Load() >= l.opt.GenerationBytes || now.Sub(g.born) >= l.opt.GenerationAge {
+	if !fit || readKeyFile(g.dir) != l.keys.sealingID() || g.bytes.Load() >= l.opt.GenerationBytes || now.Sub(g.born) >= l.opt.GenerationAge {
 		return l.createGeneration()
 	}
 	l.mu.Lock()

@@ -46,7 +46,7 @@ func (l *Log) saveLedger(sync bool) error {
 		s.lanes = append(s.lanes, laneState{id, ln.name, ln.acked, synced, ln.last})
 	}
 	for _, g := range l.gens {
-		gs := genState{n: g.n, born: g.born.Unix(), ranges: make(map[uint16]span, len(g.ranges))}
+		gs := genState{n: g.n, born: l.wall().Add(-l.now().Sub(g.born)).Unix(), ranges: make(map[uint16]span, len(g.ranges))}
 		for id, r := range g.ranges {
 			if r, ok := g.vouchedLocked(id, r); ok {
 				gs.ranges[id] = r

@@ -51,7 +51,7 @@ func (l *Log) createGeneration() error {
 	if err := os.Mkdir(g.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("create a generation: %w", err)
 	}
-	if err := syncDir(l.opt.Dir); err != nil {
+	if err := errors.Join(l.keys.writeKeyFile(g.dir), syncDir(l.opt.Dir)); err != nil {
 		return err
 	}
 	g.mu.Lock()
@@ -178,6 +178,9 @@ func (l *Log) removeGeneration(g *generation) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.gone {
+		return nil
+	}
 	if err := l.closeGeneration(g); errors.Is(err, errNoCloseSpace) {
 		return err
 	} else if err != nil {
@@ -191,6 +194,8 @@ func (l *Log) removeGeneration(g *generation) error {
 	l.mu.Lock()
 	l.dropLocked(g)
 	l.mu.Unlock()
+	l.weighDue.Store(true)
+	nudge(l.wake)
 	if err := syncDir(l.opt.Dir); err != nil {
 		return err
 	}
@@ -210,7 +215,7 @@ func (l *Log) quarantine(g *generation, why error) error {
 	if err := l.closeGeneration(g); err != nil {
 		l.log.Warn("a damaged generation does not close cleanly", "error", err)
 	}
-	name := fmt.Sprintf("%s%s-%s", quarantinePrefix, l.now().UTC().Format("20060102T150405Z"), genName(g.n))
+	name := fmt.Sprintf("%s%s-%s", quarantinePrefix, l.wall().UTC().Format("20060102T150405Z"), genName(g.n))
 	if err := os.Rename(g.dir, filepath.Join(l.opt.Dir, name)); err != nil {
 		return fmt.Errorf("quarantine %s: %w", genName(g.n), err)
 	}

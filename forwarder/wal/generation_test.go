@@ -96,7 +96,7 @@ func TestFailedCommit(t *testing.T) {
 				r.add(entry{lane: &other, data: []byte("a 5"), class: 1})
 				scratch := New(o)
 				scratch.ring = r
-				p, err := newPacker()
+				p, err := newPacker(nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,9 @@
 package wal
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 const (
 	// maxGroup bounds a group's cost in bytes, so that even incompressible
@@ -29,6 +32,7 @@ type group struct {
 	next    []int   // chains entries of one lane
 	lanes   []*lane // those touched, in order of appearance
 	encoded chan struct{}
+	err     error // of encoding
 }
 
 // pack is one key of the transaction.
@@ -119,18 +123,20 @@ func (gr *group) encode(p *packer, frames []byte, fast bool) []byte {
 		frames = frames[:0]
 		h := header{lane: ln.id}
 		finish := func() {
-			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: p.pack(h, frames, fast)})
+			v, err := p.pack(h, frames, fast)
+			gr.err = errors.Join(gr.err, err)
+			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: v})
 		}
 		for i := ln.chainHead; i >= 0; i = gr.next[i] {
 			e := &gr.entries[i]
-			if h.count > 0 && len(frames)+len(e.data)+frameMax > maxPackRaw {
+			if len(frames) > 0 && len(frames)+len(e.data)+frameMax > maxPackRaw {
 				finish()
-				frames, h.count = frames[:0], 0
+				frames, h.counts = frames[:0], [Classes]uint32{}
 			}
-			if h.count == 0 {
+			if len(frames) == 0 {
 				h.first, h.time = e.order, e.at
 			}
-			h.count++
+			h.counts[e.class]++
 			frames = appendFrame(frames, e.class, e.data)
 		}
 		finish()
@@ -157,7 +163,7 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	for i := range gr.packs {
 		p := &gr.packs[i]
 		if !g.named[p.lane.id] {
-			if err := txn.Set(packKey(0, uint64(p.lane.id)), []byte(p.lane.name)); err != nil {
+			if err := txn.Set(packKey(0, uint64(p.lane.id)), appendName(nil, p.lane.id, p.lane.name)); err != nil {
 				return fmt.Errorf("name a lane: %w", err)
 			}
 		}
@@ -178,6 +184,7 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 		g.named[gr.packs[i].lane.id] = true
 	}
 	g.bytes.Add(size)
+	l.w.unweighed += size
 	return nil
 }
 

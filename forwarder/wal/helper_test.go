@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -166,4 +167,15 @@ func restoreLedger(t testing.TB, dir string, b []byte) {
 	if err := os.WriteFile(filepath.Join(dir, "ledger"), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// noisy makes n records of that size which do not compress.
+func noisy(n, size int) [][]byte {
+	r := rand.NewChaCha8([32]byte{7})
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = make([]byte, size)
+		r.Read(out[i])
+	}
+	return out
 }

@@ -79,6 +79,9 @@ func (l *Log) explain(err error) trouble {
 			dir, l.opt.FreeSpaceFloor>>20)}
 	case errors.Is(err, errLocked):
 		return trouble{Opening, fmt.Sprintf("another process has %s open: stop it, or give each process a directory of its own", dir)}
+	case errors.Is(err, ErrKey):
+		return trouble{Opening, fmt.Sprintf("a part of the queue in %s is sealed with an encryption key that is not configured (%v): "+
+			"add that key behind the first one", dir, err)}
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return trouble{Opening, fmt.Sprintf("%s is not writable for user %d (%v): change its owner or mode, or choose another directory",
 			dir, os.Getuid(), err)}

@@ -19,18 +19,19 @@ const (
 
 // writer is the state of the goroutine that opens, commits and rotates.
 type writer struct {
-	loaded   bool // the ledger and the directory have been read
-	ended    bool // nothing is committed any more; under Log.mu
-	skip     bool // damage was found: sequences must jump
-	packer   *packer
-	entries  []entry
-	frames   []byte
-	groupAt  time.Time // when the waiting records are due; zero when none wait
-	retryAt  time.Time // nothing is tried before; zero after a success
-	backoff  time.Duration
-	ledgerAt time.Time // when the ledger is due; zero when it is up to date
-	syncAt   time.Time // when unsynced is due, under SyncInterval
-	unsynced *generation
+	loaded    bool  // the ledger and the directory have been read
+	unweighed int64 // bytes committed since the directory was weighed
+	ended     bool  // nothing is committed any more; under Log.mu
+	skip      bool  // damage was found: sequences must jump
+	packer    *packer
+	entries   []entry
+	frames    []byte
+	groupAt   time.Time // when the waiting records are due; zero when none wait
+	retryAt   time.Time // nothing is tried before; zero after a success
+	backoff   time.Duration
+	ledgerAt  time.Time // when the ledger is due; zero when it is up to date
+	syncAt    time.Time // when unsynced is due, under SyncInterval
+	unsynced  *generation
 }
 
 // run is the writer goroutine: it opens the log, commits what comes, and shuts
@@ -126,6 +127,9 @@ func (l *Log) write(gr *group, now time.Time) error {
 		return errHeld
 	}
 	<-gr.encoded
+	if gr.err != nil {
+		return gr.err
+	}
 	l.mu.Lock()
 	if l.ahead == nil && l.ring.waiting() >= l.opt.GroupBytes {
 		l.takeLocked()
