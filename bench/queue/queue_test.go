@@ -74,8 +74,9 @@ type meter struct {
 	events  [][]byte
 	at      int
 	payload int64
-	written int64 // disk bytes of the system, of slices that have ended
-	before  int64 // disk bytes at the start of the slice
+	// Of the system, of slices that have ended, and at the start of the slice.
+	written, writtenBefore int64 // disk bytes
+	cpu, cpuBefore         time.Duration
 
 	raw     *raw
 	rawN    int
@@ -98,14 +99,15 @@ func newMeter(b *testing.B, dir string, group int) *meter {
 
 // start starts the clock and says when the slice should end.
 func (m *meter) start() time.Time {
-	m.before = m.disk()
+	m.writtenBefore, m.cpuBefore = m.disk(), m.ownCPU()
 	m.b.StartTimer()
 	return time.Now().Add(slice)
 }
 
 func (m *meter) stop() {
 	m.b.StopTimer()
-	m.written += m.disk() - m.before
+	m.written += m.disk() - m.writtenBefore
+	m.cpu += m.ownCPU() - m.cpuBefore
 }
 
 // next returns the n events that come next; n is at most different.
@@ -159,6 +161,7 @@ func (m *meter) report() {
 	m.b.ReportMetric(rate, "events/s")
 	m.b.ReportMetric(raw, "raw/s")
 	m.b.ReportMetric(rate/raw, "x-raw")
+	m.b.ReportMetric(float64(m.cpu.Nanoseconds())/1000/float64(m.b.N), "cpu-µs/event")
 	m.b.ReportMetric(float64(m.written)/float64(m.payload), "disk-B/B")
 	m.b.ReportMetric(float64(blocks)/float64(m.payload), "alloc-B/B")
 	m.b.ReportMetric(0, "ns/op") // says the same as events/s
@@ -170,6 +173,16 @@ func (m *meter) disk() int64 {
 		m.b.Fatal(err)
 	}
 	return n
+}
+
+// ownCPU is the user and system time of this process. It is not rounded as
+// that of /proc is, so it can be asked for at each slice.
+func (m *meter) ownCPU() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		m.b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // raw is a file that is appended to and synced.

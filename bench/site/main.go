@@ -27,6 +27,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/intilery/caddy-intilery/bench/internal/caddy"
+	"github.com/intilery/caddy-intilery/bench/internal/loopback"
 	"github.com/intilery/caddy-intilery/bench/internal/measure"
 )
 
@@ -67,15 +69,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	if info, err := os.Stat(o.caddy); err != nil || info.IsDir() {
-		return fmt.Errorf("there is no Caddy at %s: run ./xcaddy.sh build at the top of the repository, or name one by -caddy", o.caddy)
+	if err := caddy.Check(o.caddy); err != nil {
+		return err
 	}
 	if o.requests < 1 || o.rounds < 1 || o.concurrency < 1 || o.visitors < 1 || o.rate < 1 {
 		return errors.New("-requests, -rounds, -concurrency, -visitors and -rate must be at least 1")
-	}
-	binary, err := filepath.Abs(o.caddy)
-	if err != nil {
-		return err
 	}
 	dir, err := os.MkdirTemp(o.dir, "bench-site-")
 	if err != nil {
@@ -93,12 +91,12 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	recAddr, closeReceiver, err := serve(rec)
+	recAddr, closeReceiver, err := loopback.Serve(rec)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeReceiver()) }()
-	app, closeApp, err := serve(upstream())
+	app, closeApp, err := loopback.Serve(upstream())
 	if err != nil {
 		return err
 	}
@@ -107,19 +105,23 @@ func run(ctx context.Context, o options) (err error) {
 	fmt.Printf("%d CPUs, load average %s, receiver %s, pinned %v\n", runtime.NumCPU(), measure.LoadAverage(), o.receiver, o.pin)
 	var sides [2]*side
 	for i, name := range []string{without, with} {
-		c, err := startCaddy(ctx, binary, dir, name, app, recAddr, core)
+		opt := caddy.Options{Binary: o.caddy, Dir: dir, Name: name, Upstream: app, Core: core}
+		if name == with {
+			opt.Receiver = recAddr
+		}
+		c, err := caddy.Start(ctx, opt)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, c.stop()) }()
-		sides[i] = &side{caddy: c}
+		defer func() { err = errors.Join(err, c.Stop()) }()
+		sides[i] = &side{Process: c}
 	}
 	if err := measureAll(ctx, o, sides, rec); err != nil {
 		return err
 	}
 	for _, s := range sides {
-		for _, line := range s.complaints(5) {
-			fmt.Printf("log of Caddy %s the module: %s\n", s.name, line)
+		for _, line := range s.Complaints(5) {
+			fmt.Printf("log of Caddy %s the module: %s\n", s.Name, line)
 		}
 	}
 	return nil
@@ -127,7 +129,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // side is one Caddy and the requests of its visitors.
 type side struct {
-	*caddy
+	*caddy.Process
 	cookies []string
 }
 
@@ -136,9 +138,9 @@ func measureAll(ctx context.Context, o options, sides [2]*side, rec *receiver) e
 		return err
 	}
 	for _, s := range sides {
-		cookies, err := meet(s.caddy, o.visitors)
+		cookies, err := meet(s.Process, o.visitors)
 		if err != nil {
-			return fmt.Errorf("first visits of Caddy %s the module: %w", s.name, err)
+			return fmt.Errorf("first visits of Caddy %s the module: %w", s.Name, err)
 		}
 		s.cookies = cookies
 	}
@@ -155,8 +157,8 @@ func measureAll(ctx context.Context, o options, sides [2]*side, rec *receiver) e
 	}{{"documents", documents, 1}, {"mix of 1 document and 4 assets", mix, 1 + assetsPerDocument}} {
 		requests := o.requests / w.cycle * w.cycle
 		flood := func(s *side) (*round, error) {
-			l := load{address: s.site, requests: w.requests(s.site, s.cookies), count: requests, concurrency: o.concurrency}
-			return play(ctx, s.caddy, l, requests/w.cycle, rec)
+			l := load{address: s.Site, requests: w.requests(s.Site, s.cookies), count: requests, concurrency: o.concurrency}
+			return play(ctx, s.Process, l, requests/w.cycle, rec)
 		}
 		if err := compare(w.name, o.rounds, sides, flood); err != nil {
 			return err
@@ -175,7 +177,7 @@ func profiles(ctx context.Context, dir, workload string, sides [2]*side, flood f
 	for _, s := range sides {
 		done := make(chan error, 1)
 		go func() {
-			done <- s.caddy.profile(ctx, 5*time.Second, filepath.Join(dir, workload+"-"+s.name+".pprof"))
+			done <- s.Profile(ctx, 5*time.Second, filepath.Join(dir, workload+"-"+s.Name+".pprof"))
 		}()
 		for waiting := true; waiting; {
 			if _, err := flood(s); err != nil {

@@ -22,7 +22,7 @@ func idle(ctx context.Context, sides [2]*side) error {
 	var m [2]measure.Memory
 	for i, s := range sides {
 		var err error
-		if m[i], err = measure.RAM(s.pid()); err != nil {
+		if m[i], err = measure.RAM(s.PID()); err != nil {
 			return err
 		}
 	}
@@ -46,8 +46,8 @@ func paced(ctx context.Context, o options, sides [2]*side, rec *receiver) error 
 	var rounds [2]*round
 	for i, s := range sides {
 		count := int(o.paced.Seconds() * float64(o.rate))
-		l := load{address: s.site, requests: documents(s.site, s.cookies), count: count, concurrency: o.concurrency, perSecond: o.rate}
-		r, err := play(ctx, s.caddy, l, count, rec)
+		l := load{address: s.Site, requests: documents(s.Site, s.cookies), count: count, concurrency: o.concurrency, perSecond: o.rate}
+		r, err := play(ctx, s.Process, l, count, rec)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func compare(name string, rounds int, sides [2]*side, flood func(*side) (*round,
 	fmt.Printf("  median CPU µs/request      %.1f without, %.1f with: %.1f more, delivery included; median ratio %.3f\n",
 		measure.Median(cpuWithout), measure.Median(cpuWith), measure.Median(cpuWith)-measure.Median(cpuWithout), measure.Median(cpuRatio))
 	for i, s := range sides {
-		fmt.Printf("  latency %-18s %s   (p50, p99, p99.9 in µs)\n", s.name, quantiles(lat[i]))
+		fmt.Printf("  latency %-18s %s   (p50, p99, p99.9 in µs)\n", s.Name, quantiles(lat[i]))
 	}
 	return nil
 }
@@ -119,11 +119,11 @@ func compare(name string, rounds int, sides [2]*side, flood func(*side) (*round,
 func peaks(sides [2]*side) error {
 	fmt.Printf("\npeak RSS over everything\n")
 	for _, s := range sides {
-		m, err := measure.RAM(s.pid())
+		m, err := measure.RAM(s.PID())
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %-26s %8.1f MiB\n", s.name, float64(m.Peak)/mib)
+		fmt.Printf("  %-26s %8.1f MiB\n", s.Name, float64(m.Peak)/mib)
 	}
 	return nil
 }

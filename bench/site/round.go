@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/intilery/caddy-intilery/bench/internal/caddy"
 	"github.com/intilery/caddy-intilery/bench/internal/measure"
 )
 
@@ -31,13 +32,13 @@ const drainPatience = 10 * time.Second
 // play runs l against c. With the module, it then waits until the receiver has
 // as many more events as documents were sent, so that the cost of delivery is
 // on the bill of the round that caused it, and not on the next one's.
-func play(ctx context.Context, c *caddy, l load, docs int, rec *receiver) (*round, error) {
-	before, err := measure.CPU(c.pid())
+func play(ctx context.Context, c *caddy.Process, l load, docs int, rec *receiver) (*round, error) {
+	before, err := measure.CPU(c.PID())
 	if err != nil {
 		return nil, err
 	}
 	seen := rec.events()
-	r := &round{name: c.name, requests: l.count}
+	r := &round{name: c.Name, requests: l.count}
 	sampling, stop := context.WithCancel(ctx)
 	sampled := make(chan struct{})
 	go func() {
@@ -48,7 +49,7 @@ func play(ctx context.Context, c *caddy, l load, docs int, rec *receiver) (*roun
 				tick.Stop()
 				return
 			case <-tick.C:
-				if m, err := measure.RAM(c.pid()); err == nil {
+				if m, err := measure.RAM(c.PID()); err == nil {
 					r.rss, r.anon = append(r.rss, m.RSS), append(r.anon, m.Anon)
 				}
 			}
@@ -58,14 +59,14 @@ func play(ctx context.Context, c *caddy, l load, docs int, rec *receiver) (*roun
 	stop()
 	<-sampled
 	if err != nil {
-		return nil, fmt.Errorf("load on Caddy %s the module: %w", c.name, err)
+		return nil, fmt.Errorf("load on Caddy %s the module: %w", c.Name, err)
 	}
 	r.latencies = res.latencies
 	r.perSecond = float64(l.count) / res.elapsed.Seconds()
-	if c.name == with {
+	if c.Name == with {
 		r.missing = await(ctx, rec, seen+uint64(docs))
 	}
-	after, err := measure.CPU(c.pid())
+	after, err := measure.CPU(c.PID())
 	r.cpu = after - before
 	return r, err
 }

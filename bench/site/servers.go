@@ -4,10 +4,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -66,22 +64,4 @@ func newReceiver(kind string) (*receiver, error) {
 		}), n.Load}, nil
 	}
 	return nil, fmt.Errorf("-receiver %q: use sandbox or sink", kind)
-}
-
-// serve serves h on a loopback port until close is called.
-func serve(h http.Handler) (address string, closeServer func() error, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	srv := &http.Server{Handler: h}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
-	return l.Addr().String(), func() error {
-		err := srv.Close()
-		if e := <-done; !errors.Is(e, http.ErrServerClosed) {
-			err = errors.Join(err, e)
-		}
-		return err
-	}, nil
 }

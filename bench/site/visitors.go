@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/intilery/caddy-intilery/bench/internal/caddy"
 )
 
 // assetsPerDocument is the mix: a page and what it loads.
@@ -51,8 +53,8 @@ func mix(host string, cookies []string) (out [][]byte) {
 
 // meet makes n visitors come for the first time and returns the Cookie header
 // that each comes back with: a session of the site's own and what c has set.
-func meet(c *caddy, n int) (cookies []string, err error) {
-	conn, err := net.Dial("tcp", c.site)
+func meet(c *caddy.Process, n int) (cookies []string, err error) {
+	conn, err := net.Dial("tcp", c.Site)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +62,7 @@ func meet(c *caddy, n int) (cookies []string, err error) {
 	r := bufio.NewReader(conn)
 	for i := range n {
 		own := fmt.Sprintf("session=%032x; theme=dark", i)
-		if _, err := conn.Write(document(c.site, own, i)); err != nil {
+		if _, err := conn.Write(document(c.Site, own, i)); err != nil {
 			return nil, err
 		}
 		resp, err := http.ReadResponse(r, nil)
@@ -74,7 +76,7 @@ func meet(c *caddy, n int) (cookies []string, err error) {
 		for _, set := range resp.Cookies() {
 			jar = append(jar, set.Name+"="+set.Value)
 		}
-		if c.name == with && len(jar) != 3 {
+		if c.Name == with && len(jar) != 3 {
 			return nil, fmt.Errorf("the module set %d cookies at a first visit, want 2; the site answered %s", len(jar)-1, resp.Status)
 		}
 		cookies = append(cookies, strings.Join(jar, "; "))
