@@ -177,7 +177,7 @@ func profiles(ctx context.Context, dir, workload string, sides [2]*side, flood f
 	for _, s := range sides {
 		done := make(chan error, 1)
 		go func() {
-			done <- s.Profile(ctx, 5*time.Second, filepath.Join(dir, workload+"-"+s.Name+".pprof"))
+			done <- s.Profile(ctx, 15*time.Second, filepath.Join(dir, workload+"-"+s.Name+".pprof"))
 		}()
 		for waiting := true; waiting; {
 			if _, err := flood(s); err != nil {

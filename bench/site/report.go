@@ -12,23 +12,46 @@ import (
 
 const mib = 1 << 20
 
-// idle reports the memory of both before the first request.
+// idle reports memory and CPU of both before the first request.
 func idle(ctx context.Context, sides [2]*side) error {
-	select {
-	case <-time.After(5 * time.Second): // the queue opens in the background
-	case <-ctx.Done():
-		return ctx.Err()
+	const watched = 10 * time.Second
+	if err := pause(ctx, 5*time.Second); err != nil { // the queue opens in the background
+		return err
 	}
 	var m [2]measure.Memory
+	var cpu [2]time.Duration
 	for i, s := range sides {
 		var err error
+		if cpu[i], err = measure.CPU(s.PID()); err != nil {
+			return err
+		}
+	}
+	if err := pause(ctx, watched); err != nil {
+		return err
+	}
+	for i, s := range sides {
+		after, err := measure.CPU(s.PID())
+		if err != nil {
+			return err
+		}
+		cpu[i] = after - cpu[i]
 		if m[i], err = measure.RAM(s.PID()); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("\nmemory, idle after 5 s        RSS MiB   anonymous MiB\n")
+	fmt.Printf("\nmemory, idle                 RSS MiB   anonymous MiB\n")
 	printMemory(m[0], m[1])
+	fmt.Printf("CPU in %v idle: %v without, %v with (in ticks of 10 ms)\n", watched, cpu[0], cpu[1])
 	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func printMemory(a, b measure.Memory) {
