@@ -13,15 +13,15 @@ func TestConfigDefaults(t *testing.T) {
 		want Config
 	}{
 		{"zero", Config{}, Config{
-			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", Dialect: DialectQuoted,
+			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", UserName: "ajs_user_id", Dialect: DialectQuoted,
 			MaxAge: 365 * day, RenewAfter: day, RestoreAfter: 168 * time.Hour, SameSite: SameSiteLax,
 		}},
 		{"a short restore_after renews more often", Config{RestoreAfter: 24 * time.Hour}, Config{
-			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", Dialect: DialectQuoted,
+			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", UserName: "ajs_user_id", Dialect: DialectQuoted,
 			MaxAge: 365 * day, RenewAfter: 6 * time.Hour, RestoreAfter: 24 * time.Hour, SameSite: SameSiteLax,
 		}},
 		{"a short max_age restores sooner", Config{MaxAge: 2 * day}, Config{
-			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", Dialect: DialectQuoted,
+			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", UserName: "ajs_user_id", Dialect: DialectQuoted,
 			MaxAge: 2 * day, RenewAfter: 12 * time.Hour, RestoreAfter: 2 * day, SameSite: SameSiteLax,
 		}},
 	}
