@@ -110,7 +110,7 @@ func TestReasonsHaveNames(t *testing.T) {
 		}
 		names[r.String()] = true
 	}
-	if len(names) != int(Diverged)+1 || Reason(len(names)).String() != "unknown" {
+	if len(names) != int(HandedOver)+1 || Reason(len(names)).String() != "unknown" {
 		t.Errorf("reasons %v are not all", names)
 	}
 }

@@ -69,6 +69,16 @@
 // the keeper, and comes back once ([Outcome].Released): with the first response
 // that can take it out again.
 //
+// # Hand-off
+//
+// One visitor on two domains has two IDs, because no cookie reaches both. A link
+// from one to the other may carry the ID along ([Jar.Handoff], [Jar.Accept]). A
+// stranger can make such a link too, by fetching it from the first site as a
+// visitor of their own, and whoever followed it would take the stranger's ID. So
+// it is sealed for one target and for the site that it is on, by whose Referer
+// it must come, and it ends after five minutes. What remains is a stranger who
+// can put a link onto the customer's own pages and have it followed at once.
+//
 // # Consent
 //
 // In this order: a denial known from the request; the app's own last word,
