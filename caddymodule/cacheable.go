@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ func sharingOf(method string, status int, h http.Header, now time.Time) sharing 
 		return unshared
 	}
 	var public, private, fresh, stale bool
-	for _, field := range [...]string{"Cache-Control", "Cdn-Cache-Control", "Surrogate-Control"} {
+	for _, field := range [...]string{"Cache-Control", "Cdn-Cache-Control", "Surrogate-Control", "Cloudflare-Cdn-Cache-Control"} {
 		for _, line := range h[field] {
 			for directive := range strings.SplitSeq(line, ",") {
 				name, argument, _ := strings.Cut(strings.TrimSpace(directive), "=")
@@ -75,11 +76,60 @@ func sharingOf(method string, status int, h http.Header, now time.Time) sharing 
 // no shared cache stores the cookie and hands it to the next visitor. What the
 // browser itself caches does not change.
 func keepPrivate(h http.Header) {
+	dropTargeted(h)
 	if line := first(h, "Cache-Control"); line != "" {
 		h["Cache-Control"] = []string{strings.Join(h["Cache-Control"], ", ") + ", private"}
 		return
 	}
 	h["Cache-Control"] = []string{"private"}
+}
+
+// makePrivate takes a response that a shared cache may store away from it. What
+// is said to shared caches alone goes; what is said to the browser stays.
+func makePrivate(h http.Header) {
+	dropTargeted(h)
+	kept := []string{"private"}
+	for _, line := range h["Cache-Control"] {
+		for directive := range directives(line) {
+			name, _, _ := strings.Cut(directive, "=")
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "", "public", "private", "s-maxage", "proxy-revalidate", "must-understand":
+			default:
+				kept = append(kept, directive)
+			}
+		}
+	}
+	h["Cache-Control"] = []string{strings.Join(kept, ", ")}
+}
+
+// directives splits a Cache-Control line at the commas outside of quotes.
+func directives(line string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		quoted, start := false, 0
+		for i := 0; i <= len(line); i++ {
+			if i < len(line) && line[i] == '"' {
+				quoted = !quoted
+			}
+			if i == len(line) || line[i] == ',' && !quoted {
+				if !yield(strings.TrimSpace(line[start:i])) {
+					return
+				}
+				start = i + 1
+			}
+		}
+	}
+}
+
+// targeted are the fields by which an app speaks to the caches of a kind or of a
+// vendor (RFC 9213 and older habits). They beat Cache-Control there.
+var targeted = [...]string{
+	"Cdn-Cache-Control", "Surrogate-Control", "Cloudflare-Cdn-Cache-Control", "Edge-Control", "X-Accel-Expires",
+}
+
+func dropTargeted(h http.Header) {
+	for _, name := range targeted {
+		delete(h, name)
+	}
 }
 
 // positive reads a delta-seconds argument, quoted or not.

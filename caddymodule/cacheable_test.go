@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -52,6 +53,7 @@ func TestKeepPrivate(t *testing.T) {
 	}{
 		{http.Header{}, "private"},
 		{http.Header{"Cache-Control": {"no-cache", "must-revalidate"}}, "no-cache, must-revalidate, private"},
+		{http.Header{"Cdn-Cache-Control": {"no-cache"}}, "private"},
 	} {
 		keepPrivate(tt.h)
 		if got := tt.h["Cache-Control"]; len(got) != 1 || got[0] != tt.want {
@@ -60,6 +62,80 @@ func TestKeepPrivate(t *testing.T) {
 		if got := sharingOf(http.MethodGet, 200, tt.h, time.Now()); got != unshared {
 			t.Errorf("%q is still %v", tt.want, got)
 		}
+	}
+}
+
+func TestMakePrivate(t *testing.T) {
+	for _, tt := range []struct {
+		h    http.Header
+		want string
+	}{
+		{http.Header{"Cache-Control": {"public, max-age=60"}}, "private, max-age=60"},
+		{http.Header{"Cache-Control": {"max-age=60, s-maxage=600", "stale-while-revalidate=30, PROXY-REVALIDATE"}}, "private, max-age=60, stale-while-revalidate=30"},
+		{http.Header{"Cache-Control": {`private="X-A, X-B", max-age=60`}}, "private, max-age=60"},
+		{http.Header{"Cache-Control": {`no-cache="Set-Cookie, X-B", public`}}, `private, no-cache="Set-Cookie, X-B"`},
+		{http.Header{"Cache-Control": {`public, x="never closed, max-age=60`}}, `private, x="never closed, max-age=60`},
+		{http.Header{"Cache-Control": {"no-cache"}, "Cdn-Cache-Control": {"max-age=60"}}, "private, no-cache"},
+		{http.Header{"Surrogate-Control": {"max-age=60"}}, "private"},
+		{http.Header{"Expires": {"Fri, 01 Jan 2100 00:00:00 GMT"}}, "private"},
+	} {
+		if got := sharingOf(http.MethodGet, 200, tt.h, time.Now()); got != shared {
+			t.Errorf("%v is %v", tt.h, got)
+		}
+		makePrivate(tt.h)
+		if got := tt.h["Cache-Control"]; len(got) != 1 || got[0] != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+		if got := sharingOf(http.MethodGet, 200, tt.h, time.Now()); got != unshared {
+			t.Errorf("%v is still %v", tt.h, got)
+		}
+		for _, name := range targeted {
+			if tt.h[name] != nil {
+				t.Errorf("%s: %q is left", name, tt.h[name])
+			}
+		}
+	}
+}
+
+// With cacheable private every copy of a document stays out of shared caches,
+// whoever asked for it; what is no document is left alone.
+func TestCacheable(t *testing.T) {
+	public := func(kind string) answer {
+		return func(h http.Header) { h.Set("Content-Type", kind); h.Set("Cache-Control", "public, max-age=60") }
+	}
+	html := "text/html; charset=utf-8"
+	none := func(*http.Request) {}
+	warmer := func(r *http.Request) { r.Header = http.Header{"User-Agent": {"warmer/1"}, "Accept": {"*/*"}} }
+	for _, tt := range []struct {
+		name, option, kind string
+		edit               func(*http.Request)
+		control            string
+		cookies            int
+	}{
+		{"skip", cacheableSkip, html, none, "public, max-age=60", 0},
+		{"private", cacheablePrivate, html, none, "private, max-age=60", 2},
+		{"private, a bot's copy", cacheablePrivate, html, header("User-Agent", "Googlebot/2.1"), "private, max-age=60", 0},
+		{"private, a prefetched copy", cacheablePrivate, html, header("Sec-Purpose", "prefetch"), "private, max-age=60", 0},
+		{"private, a cache warmer's copy", cacheablePrivate, html, warmer, "private, max-age=60", 0},
+		{"private, a stylesheet", cacheablePrivate, "text/css", header("Sec-Fetch-Dest", "style"), "public, max-age=60", 0},
+		{"private, data", cacheablePrivate, "application/json", header("Sec-Fetch-Dest", "empty"), "public, max-age=60", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newBenchHandler(t)
+			h.Cacheable = tt.option
+			r := request(t, "document", nil)
+			tt.edit(r)
+			w := httptest.NewRecorder()
+			if err := h.ServeHTTP(w, r, public(tt.kind)); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.Header().Get("Cache-Control"); got != tt.control {
+				t.Errorf("Cache-Control %q, want %q", got, tt.control)
+			}
+			if got := w.Header()["Set-Cookie"]; len(got) != tt.cookies {
+				t.Errorf("cookies %v, want %d", got, tt.cookies)
+			}
+		})
 	}
 }
 

@@ -28,6 +28,16 @@ func parseSite(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		page      on|off
 //		client_ip full|anonymized|off
 //		redact    <parameter>...
+//		bots      off
+//		bots {
+//			add     <part>...
+//			remove  <part>...
+//			headers check|ignore
+//		}
+//		new_visitors immediately|returning
+//		cacheable    skip|private
+//		logout_paths <path>...
+//		querystring  allow|drop|signed
 //		cookie {
 //			...
 //		}
@@ -76,6 +86,27 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if h.Redact = d.RemainingArgs(); len(h.Redact) == 0 {
 				return d.Errf("redact: no value; use names of query parameters")
 			}
+		case "bots":
+			h.Bots = new(Bots)
+			if err := h.Bots.unmarshalCaddyfile(d); err != nil {
+				return err
+			}
+		case "new_visitors":
+			if err := oneOf(d, &h.NewVisitors, newImmediately, newReturning); err != nil {
+				return err
+			}
+		case "cacheable":
+			if err := oneOf(d, &h.Cacheable, cacheableSkip, cacheablePrivate); err != nil {
+				return err
+			}
+		case "logout_paths":
+			if h.LogoutPaths = d.RemainingArgs(); len(h.LogoutPaths) == 0 {
+				return d.Errf("logout_paths: no value; use paths such as /logout")
+			}
+		case "querystring":
+			if err := oneOf(d, &h.Querystring, queryAllow, queryDrop, querySigned); err != nil {
+				return err
+			}
 		case "cookie":
 			h.Cookie = new(Cookie)
 			if err := h.Cookie.unmarshalBlock(d); err != nil {
@@ -87,7 +118,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("intilery: unknown option %q; use destination, match, page, client_ip, redact, cookie or consent", option)
+			return d.Errf("intilery: unknown option %q; use destination, match, page, client_ip, redact, bots, "+
+				"new_visitors, cacheable, logout_paths, querystring, cookie or consent", option)
 		}
 	}
 	return nil

@@ -71,6 +71,10 @@ func TestProvisioningErrors(t *testing.T) {
 		{"consent without a source", site("consent {\n gpc ignore\n }"), "consent: no source of consent; give cookie <name> <regexp>, header, or both"},
 		{"consent regexp", site("consent {\n cookie a (\n }"), `consent cookie a: "(" is not a regular expression`},
 		{"consent regexp empty", site("consent {\n cookie a \"\"\n }"), "consent cookie a: the regular expression is empty"},
+		{"bot mark", site("bots {\n add ab\n }"), `bots add: "ab" is not accepted; use a part of a User-Agent`},
+		{"bot to remove", site("bots {\n remove acme\n }"), `bots remove: "acme" is not in the list; use one of`},
+		{"logout path", site("logout_paths logout"), `logout_paths: "logout" is not accepted; use paths that begin with / or *`},
+		{"cookie user name", site("cookie {\n user_name intilery_keeper\n }"), `cookie: user_name "intilery_keeper" is not accepted`},
 		{"redact", site("redact a&b"), `redact: "a&b" is not accepted`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,6 +19,10 @@ type Cookie struct {
 	// The name of the keeper cookie. Default: `intilery_keeper`.
 	KeeperName string `json:"keeper_name,omitempty"`
 
+	// The name of the cookie in which the tag keeps its userId. It is watched
+	// for a change of users only: it never names one. Default: `ajs_user_id`.
+	UserName string `json:"user_name,omitempty"`
+
 	// Turns the readable cookie off, for sites without any tag. Default: false.
 	KeeperOnly bool `json:"keeper_only,omitempty"`
 
@@ -60,6 +64,7 @@ func (c *Cookie) config() (cookie.Config, error) {
 	cfg := cookie.Config{
 		Name:         c.Name,
 		KeeperName:   c.KeeperName,
+		UserName:     c.UserName,
 		KeeperOnly:   c.KeeperOnly,
 		Dialect:      cookie.Dialect(c.Dialect),
 		Pattern:      c.Pattern,
@@ -84,6 +89,8 @@ func (c *Cookie) unmarshalBlock(d *caddyfile.Dispenser) error {
 			err = argument(d, &c.Name)
 		case "keeper_name":
 			err = argument(d, &c.KeeperName)
+		case "user_name":
+			err = argument(d, &c.UserName)
 		case "keeper_only":
 			if d.CountRemainingArgs() > 0 {
 				return d.Errf("keeper_only: unexpected %q; it takes no value", d.RemainingArgs()[0])
@@ -104,7 +111,7 @@ func (c *Cookie) unmarshalBlock(d *caddyfile.Dispenser) error {
 		case "same_site":
 			err = argument(d, &c.SameSite)
 		default:
-			return d.Errf("cookie: unknown option %q; use name, keeper_name, keeper_only, dialect, pattern, domain, "+
+			return d.Errf("cookie: unknown option %q; use name, keeper_name, user_name, keeper_only, dialect, pattern, domain, "+
 				"max_age, renew_after, restore_after or same_site", option)
 		}
 		if err != nil {

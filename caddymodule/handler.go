@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,25 @@ const (
 	pageOff = "off"
 )
 
+// Values of Handler.NewVisitors.
+const (
+	newImmediately = "immediately"
+	newReturning   = "returning"
+)
+
+// Values of Handler.Cacheable.
+const (
+	cacheableSkip    = "skip"
+	cacheablePrivate = "private"
+)
+
+// Values of Handler.Querystring.
+const (
+	queryAllow  = "allow"
+	queryDrop   = "drop"
+	querySigned = "signed"
+)
+
 // Values of Handler.ClientIP.
 const (
 	clientIPFull       = "full"
@@ -47,6 +67,7 @@ const (
 // `{intilery.anonymous_id}` | The visitor's anonymousId; empty when there is none
 // `{intilery.user_id}` | The userId that the app gave this browser; empty when there is none
 // `{intilery.identity}` | How the identity was resolved: minted, kept, adopted, restored, ...
+// `{intilery.handoff.<host>}` | The value of `intilery_handoff` in a link to another of your sites, which takes the anonymousId along; see `querystring`
 type Handler struct {
 	// The name of the destination, among those of the app `intilery`, that
 	// receives this site's events. Default: `default`, or the only
@@ -75,6 +96,38 @@ type Handler struct {
 	// without case. Default: none.
 	Redact []string `json:"redact,omitempty"`
 
+	// Which clients are bots: their documents get no anonymousId and count as
+	// no page. Default: a list of crawlers and monitors that say what they are,
+	// and what poses as a browser and is none.
+	Bots *Bots `json:"bots,omitempty"`
+
+	// When the first page event of a new visitor is sent: `immediately`, or
+	// when the anonymousId comes back with a later document or statement of the
+	// app (`returning`), with the time at which it happened. Clients that keep
+	// no cookies then cost nothing; neither is a visitor counted who leaves
+	// after one page. Default: `immediately`.
+	NewVisitors string `json:"new_visitors,omitempty"`
+
+	// What happens to a document that a shared cache may store, where a
+	// Set-Cookie would reach other visitors: `skip` sets no cookie on it;
+	// `private` rewrites its Cache-Control so that only browsers store it.
+	// Default: `skip`.
+	Cacheable string `json:"cacheable,omitempty"`
+
+	// Paths, as those of Caddy's path matcher, where a visitor logs out: an
+	// answer below 400 acts as `Intilery-Reset: true`. For apps that cannot
+	// send that header. Default: none.
+	LogoutPaths []string `json:"logout_paths,omitempty"`
+
+	// What happens to a document's URL that tells the tag who the visitor is
+	// (`ajs_aid`, `ajs_uid`, `ajs_trait_*`), by which a link can pin a
+	// stranger's identity on whoever follows it: `allow` leaves it to the tag;
+	// `drop` redirects once to the URL without; `signed` does too, and takes
+	// the anonymousId from `intilery_handoff`, which only these sites can make.
+	// The module never takes an identity from any other parameter. Default:
+	// `allow`.
+	Querystring string `json:"querystring,omitempty"`
+
 	// The identity cookies. Default: Intilery's names and lifetimes.
 	Cookie *Cookie `json:"cookie,omitempty"`
 
@@ -86,6 +139,8 @@ type Handler struct {
 	logger   *zap.Logger
 	matchers caddyhttp.MatcherSets
 	secrets  secrets
+	logout   caddyhttp.MatchPath
+	erasing  *withdrawals // nil where the queue cannot erase
 
 	cookies  cookie.Config
 	unsealed *cookie.Jar                // before the keeper's key is there
@@ -119,6 +174,23 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if h.ClientIP == "" {
 		h.ClientIP = clientIPFull
+	}
+	if h.NewVisitors == "" {
+		h.NewVisitors = newImmediately
+	}
+	if h.Cacheable == "" {
+		h.Cacheable = cacheableSkip
+	}
+	if h.Querystring == "" {
+		h.Querystring = queryAllow
+	}
+	if h.Bots != nil {
+		if err := h.Bots.provision(); err != nil {
+			return err
+		}
+	}
+	if err := h.provisionLogout(ctx); err != nil {
+		return err
 	}
 	if len(h.MatcherSetsRaw) > 0 {
 		sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
@@ -159,6 +231,18 @@ func (h *Handler) Validate() error {
 	default:
 		return fmt.Errorf("client_ip: %q is not accepted; use full, anonymized or off", h.ClientIP)
 	}
+	for _, o := range []struct {
+		option, value string
+		accepted      []string
+	}{
+		{"new_visitors", h.NewVisitors, []string{newImmediately, newReturning}},
+		{"cacheable", h.Cacheable, []string{cacheableSkip, cacheablePrivate}},
+		{"querystring", h.Querystring, []string{queryAllow, queryDrop, querySigned}},
+	} {
+		if !slices.Contains(o.accepted, o.value) {
+			return fmt.Errorf("%s: %q is not accepted; use %s", o.option, o.value, list(o.accepted))
+		}
+	}
 	for _, name := range h.Redact {
 		if strings.TrimSpace(name) == "" || strings.ContainsAny(name, "&=") {
 			return fmt.Errorf("redact: %q is not accepted; use names of query parameters", name)
@@ -180,6 +264,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	// no reserved header or trailer is left in the map that is sent.
 	defer func() { stripResponse(w.Header()) }()
 
+	if h.shield(hook) {
+		return nil
+	}
 	err := next.ServeHTTP(hook, r)
 	if err != nil {
 		// Nothing was written yet, or it no longer matters. What the app said

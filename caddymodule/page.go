@@ -19,10 +19,7 @@ const maxText = 2000
 // eventContext builds the context of an event from the request as the browser
 // sent it, whatever was rewritten since.
 func (h *Handler) eventContext(r *http.Request, secure bool, host string) forwarder.Context {
-	u := r.URL
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		u = original.URL
-	}
+	u := originalURL(r)
 	query := h.secrets.redact(u.RawQuery)
 	page := forwarder.PageContext{
 		Path:     truncate(u.EscapedPath()),

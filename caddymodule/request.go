@@ -9,17 +9,17 @@ import (
 
 // requestFacts is what the request alone says about the response's meaning.
 type requestFacts struct {
-	navigation  bool // a top-level navigation, of any method
-	document    bool // a navigation that may count as a page: GET, no bot, not speculative
-	speculative bool // a prefetch or a prerender
-	bot         bool // a crawler that says so
-	subresource bool // an image, a script, ...: never told to the app, never minted for
+	navigation  bool   // a top-level navigation, of any method
+	document    bool   // a navigation that may count as a page: GET, no bot, not speculative
+	speculative bool   // a prefetch or a prerender
+	bot         string // why the client is no visitor, "" if it is one
+	subresource bool   // an image, a script, ...: never told to the app, never minted for
 }
 
 // factsOf reads the Fetch Metadata headers (W3C Fetch Metadata Request
 // Headers), which all current browsers send on trustworthy origins, and falls
 // back to Accept for plain HTTP and older ones.
-func factsOf(r *http.Request) requestFacts {
+func factsOf(r *http.Request, bots *Bots) requestFacts {
 	f := requestFacts{speculative: speculative(r.Header)}
 	switch dest := first(r.Header, "Sec-Fetch-Dest"); dest {
 	case "document":
@@ -31,10 +31,21 @@ func factsOf(r *http.Request) requestFacts {
 		f.subresource = true
 	}
 	if f.navigation {
-		f.bot = knownBot(first(r.Header, "User-Agent"))
-		f.document = r.Method == http.MethodGet && !f.speculative && !f.bot
+		f.bot = bots.bot(r)
+		f.document = r.Method == http.MethodGet && !f.speculative && f.bot == ""
 	}
 	return f
+}
+
+// page reports whether the response is a document, be it a visitor's, a bot's or
+// one that a cache fetches to have it ready: a copy of any of them is what the
+// next visitor is given.
+func (f requestFacts) page(r *http.Request, h http.Header) bool {
+	if f.navigation {
+		return true
+	}
+	kind, _, _ := strings.Cut(first(h, "Content-Type"), ";")
+	return first(r.Header, "Sec-Fetch-Dest") == "" && strings.EqualFold(strings.TrimSpace(kind), "text/html")
 }
 
 // acceptsHTML recognises a navigation without Fetch Metadata. Script libraries

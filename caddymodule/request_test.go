@@ -42,7 +42,7 @@ func TestFactsOf(t *testing.T) {
 		},
 		{
 			"a crawler", "GET", map[string]string{"Accept": "text/html", "User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"},
-			requestFacts{navigation: true, bot: true},
+			requestFacts{navigation: true, bot: botByName},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,14 +50,15 @@ func TestFactsOf(t *testing.T) {
 			for name, value := range tt.h {
 				r.Header.Set(name, value)
 			}
-			if got := factsOf(r); got != tt.want {
+			if got := factsOf(r, nil); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestKnownBot(t *testing.T) {
+func TestBotNames(t *testing.T) {
+	var bots *Bots
 	for agent, want := range map[string]bool{
 		chrome: false,
 		"":     false,
@@ -66,12 +67,12 @@ func TestKnownBot(t *testing.T) {
 		"Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)":               true,
 		"Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 Chrome/120 Mobile": false,
 	} {
-		if got := knownBot(agent); got != want {
-			t.Errorf("knownBot(%q) = %v, want %v", agent, got, want)
+		if got := bots.named(agent); got != want {
+			t.Errorf("named(%q) = %v, want %v", agent, got, want)
 		}
 	}
-	if allocs := testing.AllocsPerRun(100, func() { knownBot(chrome) }); allocs != 0 {
-		t.Errorf("knownBot allocates %v times", allocs)
+	if allocs := testing.AllocsPerRun(100, func() { bots.named(chrome) }); allocs != 0 {
+		t.Errorf("named allocates %v times", allocs)
 	}
 }
 

@@ -22,12 +22,17 @@ type visit struct {
 	id      cookie.Identity
 	tracked bool // the site's match block lets this request be tracked
 	known   bool // id has been resolved
+	leaving bool // the request's path is a logout
 }
 
 // begin resolves the visitor and tells the app. Subresources are left alone:
 // they cost nothing unless the app's answer turns out to speak of a visitor.
 func (v *visit) begin() {
-	v.facts = factsOf(v.r)
+	v.facts = factsOf(v.r, v.h.Bots)
+	v.leaving = v.h.logsOut(v)
+	if v.facts.navigation {
+		v.countGate()
+	}
 	if v.facts.subresource {
 		return
 	}
@@ -40,6 +45,16 @@ func (v *visit) begin() {
 	}
 	if v.id.UserID != "" {
 		v.r.Header[headerUserID] = []string{v.id.UserID}
+	}
+}
+
+// countGate counts a navigation that does not count as one.
+func (v *visit) countGate() {
+	switch {
+	case v.facts.bot != "":
+		siteMetrics.gated.WithLabelValues("bot_" + v.facts.bot).Inc()
+	case v.facts.speculative:
+		siteMetrics.gated.WithLabelValues("speculative").Inc()
 	}
 }
 
@@ -62,8 +77,9 @@ func (v *visit) resolve() {
 	v.id = v.h.jar().Resolve(v.request)
 }
 
-// placeholder serves {intilery.anonymous_id}, {intilery.user_id} and
-// {intilery.identity}, which follow the identity as the app's answer changes it.
+// placeholder serves {intilery.anonymous_id}, {intilery.user_id},
+// {intilery.identity} and {intilery.handoff.<host>}, which follow the identity
+// as the app's answer changes it.
 func (v *visit) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, "intilery.")
 	if !ok {
@@ -76,6 +92,9 @@ func (v *visit) placeholder(key string) (any, bool) {
 		return v.id.UserID, true
 	case "identity":
 		return v.id.Reason.String(), true
+	}
+	if target, ok := strings.CutPrefix(name, "handoff."); ok {
+		return v.h.jar().Handoff(v.id, v.request.Host, target, time.Now()), true
 	}
 	return nil, false
 }
@@ -98,12 +117,20 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 			s.consent = v.h.Consent.word(s.consent)
 		}
 	}
+	if v.leaving && status < 400 {
+		s.leave()
+	}
+	if v.h.Cacheable == cacheablePrivate && status < 400 && v.facts.page(v.r, h) &&
+		sharingOf(v.r.Method, status, h, time.Now()) == shared {
+		makePrivate(h)
+	}
 	speaks := s.identify || s.userID != "" || len(s.tracks) > 0 || s.reset || s.consent != cookie.ConsentUnknown
-	navigated := v.facts.navigation && !v.facts.bot && status < 400
+	navigated := v.facts.navigation && v.facts.bot == "" && status < 400
 	if !speaks && !navigated {
 		return
 	}
 	v.resolve()
+	paged := v.h.Page == pageOn && !s.pageOff && v.facts.document && pageAnswer(status, h, body)
 	share := sharingOf(v.r.Method, status, h, v.request.Now)
 	out := v.h.jar().Decide(v.id, v.request, cookie.Response{
 		UserID:         s.userID,
@@ -112,6 +139,7 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 		Reset:          s.reset,
 		Consent:        s.consent,
 		Tracked:        len(s.tracks) > 0,
+		Hold:           v.hold(s, paged, speaks),
 		Settable:       share != shared,
 		Navigation:     navigated,
 	})
@@ -124,10 +152,13 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 		}
 	}
 	if !v.id.Consented {
+		v.h.withdrawn(out.Withdrawn)
 		return
 	}
-	paged := v.h.Page == pageOn && !s.pageOff && v.facts.document && pageAnswer(status, h, body)
-	v.capture(s, out, paged)
+	if out.Released != "" {
+		v.release(out)
+	}
+	v.capture(s, out, paged && !out.Holding)
 }
 
 // capture hands the response's events to the forwarder: identify, page, track.

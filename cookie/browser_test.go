@@ -68,6 +68,11 @@ func (b *browser) answer(t *rapid.T, document bool, s Response) Outcome {
 	if (o.AnonymousID != "") != o.Durable {
 		t.Fatalf("durable %v with ID %q", o.Durable, o.AnonymousID)
 	}
+	// Once a document's response is stored, the tag reads the ID that the server
+	// used. One that sets nothing leaves the tag with what it had.
+	if left, ok := b.live(defaultName); document && ok && o.Durable && left.value != quoted(o.AnonymousID) {
+		t.Fatalf("the tag has %s, the server used %s (%v)", left.value, o.AnonymousID, o.Reason)
+	}
 	// What cannot be set cannot be remembered, and another user is not noticed.
 	if s.Settable && o.SendIdentify && o.UserID != "" && o.AnonymousID != "" {
 		if was := b.userOf[o.AnonymousID]; was != "" && was != o.UserID {
@@ -163,7 +168,21 @@ func TestBrowser(t *testing.T) {
 					b.id = ""
 				}
 			},
-			"tag resets": func(*rapid.T) { delete(b.cookies, defaultName); b.id = "" },
+			"tag identifies": func(t *rapid.T) {
+				user := rapid.SampledFrom([]string{"t1", "t2"}).Draw(t, "tag's user")
+				was, known := b.live(defaultUserName)
+				b.cookies[defaultUserName] = stored{quoted(user), b.now.Add(itpCap)}
+				_, has := b.live(defaultName)
+				if has && known && was.value != quoted(user) || !has && !b.expectsRestore() {
+					b.script(quoted(uuid.NewString()))
+					b.id = ""
+				}
+			},
+			"tag resets": func(*rapid.T) {
+				delete(b.cookies, defaultName)
+				delete(b.cookies, defaultUserName)
+				b.id = ""
+			},
 			"visitor clears": func(*rapid.T) {
 				clear(b.cookies)
 				b.id, b.denied = "", false

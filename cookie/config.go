@@ -12,6 +12,7 @@ const (
 
 	defaultName         = "ajs_anonymous_id"
 	defaultKeeperName   = "intilery_keeper"
+	defaultUserName     = "ajs_user_id"
 	defaultMaxAge       = 365 * day
 	defaultRenewAfter   = day
 	defaultRestoreAfter = 168 * time.Hour
@@ -45,8 +46,14 @@ type Config struct {
 	// KeeperName is the name of the keeper. Default: "intilery_keeper".
 	KeeperName string
 
+	// UserName is the name of the cookie in which the tag keeps its userId. It
+	// is a hint and nothing more: see "The tag's userId" in the package's
+	// documentation. Default: "ajs_user_id".
+	UserName string
+
 	// KeeperOnly turns the readable cookie off, for sites without any tag: it
-	// is neither read nor written. Default: false.
+	// is neither read nor written, and UserName is not read either. Default:
+	// false.
 	KeeperOnly bool
 
 	// Dialect in which the readable cookie is written: "quoted" or "raw". Both
@@ -92,6 +99,7 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	c.Name = or(c.Name, defaultName)
 	c.KeeperName = or(c.KeeperName, defaultKeeperName)
+	c.UserName = or(c.UserName, defaultUserName)
 	c.Dialect = or(c.Dialect, DialectQuoted)
 	c.MaxAge = or(c.MaxAge, defaultMaxAge)
 	c.RestoreAfter = or(c.RestoreAfter, min(defaultRestoreAfter, c.MaxAge))
@@ -120,6 +128,12 @@ func (c Config) Validate() error {
 	}
 	if c.KeeperName == c.Name {
 		return refused("keeper_name", c.KeeperName, "a name other than that of the readable cookie")
+	}
+	if err := validName("user_name", c.UserName); err != nil {
+		return err
+	}
+	if c.UserName == c.Name || c.UserName == c.KeeperName {
+		return refused("user_name", c.UserName, "a name other than those of the readable cookie and the keeper")
 	}
 	if c.Dialect != DialectQuoted && c.Dialect != DialectRaw {
 		return refused("dialect", string(c.Dialect), `"quoted" or "raw"`)

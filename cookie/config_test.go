@@ -13,15 +13,15 @@ func TestConfigDefaults(t *testing.T) {
 		want Config
 	}{
 		{"zero", Config{}, Config{
-			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", Dialect: DialectQuoted,
+			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", UserName: "ajs_user_id", Dialect: DialectQuoted,
 			MaxAge: 365 * day, RenewAfter: day, RestoreAfter: 168 * time.Hour, SameSite: SameSiteLax,
 		}},
 		{"a short restore_after renews more often", Config{RestoreAfter: 24 * time.Hour}, Config{
-			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", Dialect: DialectQuoted,
+			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", UserName: "ajs_user_id", Dialect: DialectQuoted,
 			MaxAge: 365 * day, RenewAfter: 6 * time.Hour, RestoreAfter: 24 * time.Hour, SameSite: SameSiteLax,
 		}},
 		{"a short max_age restores sooner", Config{MaxAge: 2 * day}, Config{
-			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", Dialect: DialectQuoted,
+			Name: "ajs_anonymous_id", KeeperName: "intilery_keeper", UserName: "ajs_user_id", Dialect: DialectQuoted,
 			MaxAge: 2 * day, RenewAfter: 12 * time.Hour, RestoreAfter: 2 * day, SameSite: SameSiteLax,
 		}},
 	}
@@ -53,6 +53,9 @@ func TestConfigValidate(t *testing.T) {
 		{Config{KeeperName: "__secure-k"}, []string{"keeper_name", `"__secure-k"`, "prefix"}},
 		{Config{KeeperName: "ajs_anonymous_id"}, []string{"keeper_name", `"ajs_anonymous_id"`, "other than"}},
 		{Config{KeeperName: "k\x00"}, []string{"keeper_name", `"k\x00"`, "letters, digits"}},
+		{Config{UserName: "uid"}, nil},
+		{Config{UserName: "u;d"}, []string{"user_name", `"u;d"`, "letters, digits"}},
+		{Config{UserName: "intilery_keeper"}, []string{"user_name", `"intilery_keeper"`, "other than"}},
 		{Config{Dialect: "json"}, []string{"dialect", `"json"`, `"quoted" or "raw"`}},
 		{Config{Dialect: DialectRaw}, nil},
 		{Config{Pattern: `[a-z]{10}|GA1\..*`}, nil},
@@ -110,7 +113,7 @@ func TestReasonsHaveNames(t *testing.T) {
 		}
 		names[r.String()] = true
 	}
-	if len(names) != int(Diverged)+1 || Reason(len(names)).String() != "unknown" {
+	if len(names) != int(HandedOver)+1 || Reason(len(names)).String() != "unknown" {
 		t.Errorf("reasons %v are not all", names)
 	}
 }

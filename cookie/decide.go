@@ -32,7 +32,7 @@ func (j *Jar) Decide(id Identity, r Request, s Response) Outcome {
 		return j.refuse(id, r, s, why)
 	}
 	if !id.Consented { // granted by this very response
-		j.identify(&id, r.Now)
+		j.identify(&id, r)
 	}
 	if s.Reset && s.UserID == "" {
 		return j.reset(id, r, s, word)
@@ -44,7 +44,10 @@ func (j *Jar) Decide(id Identity, r Request, s Response) Outcome {
 // scope. Only a denial by the app stays, in a keeper that holds nothing else.
 func (j *Jar) refuse(id Identity, r Request, s Response, why Reason) Outcome {
 	seen := &id.seen
-	o := Outcome{Identity: Identity{Reason: why, BadKeeper: id.BadKeeper, seen: *seen}}
+	o := Outcome{
+		Identity:  Identity{Reason: why, BadKeeper: id.BadKeeper, seen: *seen},
+		Withdrawn: Withdrawn{AnonymousID: seen.keeper.anonymousID, UserID: seen.keeper.userID},
+	}
 	if !s.Settable || why == NoConsent && j.keys == nil && seen.keepers > 0 {
 		// A keeper that cannot be opened yet may remember a grant.
 		return o
@@ -83,6 +86,7 @@ func (j *Jar) reset(id Identity, r Request, s Response, word Consent) Outcome {
 	if !s.Settable {
 		return o
 	}
+	o.Released = id.Held
 	w := j.setter(r)
 	w.expireReadable()
 	if word == ConsentGranted && j.keys != nil {
@@ -122,12 +126,17 @@ func (j *Jar) carry(id Identity, r Request, s Response, word Consent) Outcome {
 // start gives the outcome a new ID if it needs one, and takes away one that
 // does not come to anything. may says that this response can start an identity.
 func (o *Outcome) start(s Response, may bool) {
+	owner := o.UserID
+	if o.hinted && !may {
+		o.unfollow()
+		owner = o.seen.keeper.userID
+	}
 	switch {
 	case o.fresh:
 		// Nobody's yet: a reset or another user have nothing to end.
 	case s.Reset:
 		o.mint(Reset)
-	case s.UserID != "" && o.UserID != "" && s.UserID != o.UserID:
+	case s.UserID != "" && owner != "" && s.UserID != owner:
 		o.mint(Switched)
 	case o.AnonymousID == "" && may:
 		o.mint(Minted)
@@ -153,9 +162,19 @@ func (j *Jar) write(o *Outcome, k keeper, r Request, s Response, word Consent) [
 		w := j.setter(r)
 		w.setKeeper(&keeper{issued: now, seen: now, consent: word}, seen)
 		return w.cookies
-	case o.fresh, o.SendIdentify, word != seen.keeper.consent, s.Navigation && j.due(seen, &k, r):
+	case o.fresh, o.SendIdentify, word != seen.keeper.consent, k.held != "",
+		s.Navigation && (j.due(seen, &k, r) || seen.hint != 0 && k.hint == 0):
 		if k.anonymousID == "" {
 			k.issued = now
+		}
+		o.Released, k.held = k.held, ""
+		if o.fresh && o.Reason == Minted && s.Hold != "" && len(s.Hold) <= MaxHeldLen {
+			o.Holding, k.held = true, s.Hold
+		}
+		if seen.hint != 0 && (k.hint == 0 || s.UserID != "") {
+			// Another hint than the one remembered waits for its document,
+			// unless the app itself has said who is here.
+			k.hint = seen.hint
 		}
 		k.anonymousID, k.userID, k.consent, k.seen = o.AnonymousID, o.UserID, word, now
 		if o.SendIdentify {

@@ -30,7 +30,7 @@ func document(r *Request)    { r.Document = true }
 func fetch(*Request)         {}
 func speculative(r *Request) { r.Document, r.Speculative = true, true }
 
-func (test decideTest) run(t *testing.T, j *Jar) {
+func (test decideTest) run(t *testing.T, j *Jar) Outcome {
 	t.Helper()
 	r := Request{Header: test.header(t, j), Host: host, Secure: true, Now: epoch}
 	test.request(&r)
@@ -62,6 +62,7 @@ func (test decideTest) run(t *testing.T, j *Jar) {
 	if test.want.cookies == "" && o.Cookies != nil {
 		t.Errorf("cookies %v, want nil", o.Cookies)
 	}
+	return o
 }
 
 // Answers that the rows share.

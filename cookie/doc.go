@@ -33,13 +33,59 @@
 // after the last visit may be restored. After restore_after a cleared cookie
 // and a capped one cannot be told apart at all.
 //
+// # The tag's userId
+//
+// The tag keeps the userId of its last identify in a cookie of its own
+// ([Config].UserName). A script can write it, so it is a hint: it never names a
+// user to the app or in an event. But where the tag takes the visitor for
+// another user it makes a new anonymousId, and the server must do as the tag
+// does, or the two speak of different visitors. So the keeper remembers a digest
+// of the hint it saw last, and compares:
+//
+//	hint               ID in the readable cookie   what is done
+//	the same, or gone  the keeper's                nothing; the last hint stays remembered
+//	first ever         the keeper's                the ID is kept, as the tag keeps it when
+//	                                               an anonymous visitor becomes known; remember it
+//	another            another                     the tag has made it: follow, reason Switched
+//	another            the keeper's, or none,      the tag has forgotten whom it knew, because a
+//	                   to be restored              browser's cap removed its cookie, and made no
+//	                                               new ID: a document makes one, reason Switched
+//	any                another, hint unchanged     Diverged, as without a tag
+//
+// In the fourth case only a document acts whose response can set cookies: it
+// sets the new ID before the page's scripts read it. Everywhere else the ID that
+// the browser has goes on, because the tag uses it too; where such a document
+// cannot set it, its events name no user. An app that names the user itself
+// settles the matter: its word makes or keeps the ID, and the hint beside it is
+// remembered as that user's.
+//
+// Where both the app and the tag name the new user of a browser, each makes an
+// ID, the tag's last. It stands, and both are identified as the same user.
+//
+// # Held back
+//
+// A caller may hold back what it would do for a new visitor until the browser
+// has shown that it keeps cookies ([Response].Hold). What is held is sealed in
+// the keeper, and comes back once ([Outcome].Released): with the first response
+// that can take it out again.
+//
+// # Hand-off
+//
+// One visitor on two domains has two IDs, because no cookie reaches both. A link
+// from one to the other may carry the ID along ([Jar.Handoff], [Jar.Accept]). A
+// stranger can make such a link too, by fetching it from the first site as a
+// visitor of their own, and whoever followed it would take the stranger's ID. So
+// it is sealed for one target and for the site that it is on, by whose Referer
+// it must come, and it ends after five minutes. What remains is a stranger who
+// can put a link onto the customer's own pages and have it followed at once.
+//
 // # Consent
 //
 // In this order: a denial known from the request; the app's own last word,
 // when it was a denial; a grant known from the request; the app's own last
 // word, when it was a grant; and otherwise yes, or no where consent is
-// required. Without consent nothing is set, sent or told, and what is there is
-// expired.
+// required. Without consent nothing is set, sent or told, what is there is
+// expired, and the IDs that the keeper proves are reported as withdrawn.
 //
 // The app's denial is remembered in a keeper that holds nothing else, but only
 // where forgetting it would read as consent again.

@@ -58,6 +58,8 @@ func user(id string) func(*keeper)          { return func(k *keeper) { k.userID 
 func seenAgo(d time.Duration) func(*keeper) { return func(k *keeper) { k.seen = ago(d) } }
 func word(c Consent) func(*keeper)          { return func(k *keeper) { k.consent = c } }
 func noID(k *keeper)                        { k.anonymousID = "" }
+func tagged(user string) func(*keeper)      { return func(k *keeper) { k.hint = hintOf(user) } }
+func holding(k *keeper)                     { k.held = "page" }
 func identified(d time.Duration) func(*keeper) {
 	return func(k *keeper) { k.digest, k.identified = digest1, ago(d) }
 }
@@ -67,7 +69,8 @@ func identified(d time.Duration) func(*keeper) {
 type brought struct {
 	readable []string // values
 	keeper   []*keeper
-	literal  string // a whole Cookie header
+	users    []string // values of the tag's userId
+	literal  string   // a whole Cookie header
 }
 
 func quoted(id string) string { return DialectQuoted.format(id) }
@@ -81,6 +84,9 @@ func (b brought) header(t testing.TB, j *Jar) http.Header {
 	}
 	for _, k := range b.keeper {
 		pairs = append(pairs, defaultKeeperName+"="+sealingKeys(t, j).seal(k.encode(), defaultKeeperName, site))
+	}
+	for _, v := range b.users {
+		pairs = append(pairs, defaultUserName+"="+v)
 	}
 	if b.literal != "" {
 		pairs = append(pairs, b.literal)
@@ -188,6 +194,18 @@ func (n *names) value(j *Jar, r Request, value string, isKeeper bool) string {
 	}
 	if k.identified != 0 {
 		words = append(words, fmt.Sprintf("identified:%d", k.digest[0]))
+	}
+	switch k.hint {
+	case 0:
+	case hintOf("t1"):
+		words = append(words, "tag:t1")
+	case hintOf("t2"):
+		words = append(words, "tag:t2")
+	default:
+		n.t.Errorf("keeper remembers a strange hint")
+	}
+	if k.held != "" {
+		words = append(words, "held:"+k.held)
 	}
 	switch k.consent {
 	case ConsentGranted:

@@ -75,12 +75,16 @@ type Identity struct {
 	Reason Reason
 	// Consented says that the visitor may be identified and tracked.
 	Consented bool
+	// Held is what an earlier response held back under this ID, which by this
+	// request has come back. See Response.Hold.
+	Held string
 	// BadKeeper says that a keeper came that is none of ours: forged,
 	// truncated, expired, of another key or of another site. It was ignored.
 	BadKeeper bool
 
-	fresh bool // made here, and not yet with the browser
-	seen  seen
+	fresh  bool // made here, and not yet with the browser
+	hinted bool // made because the tag's userId changed
+	seen   seen
 }
 
 // Response is what the app answered.
@@ -97,11 +101,26 @@ type Response struct {
 	Consent Consent
 	// Tracked says that the app sent events of its own.
 	Tracked bool
+	// Hold is what the caller would rather do once the browser has shown that
+	// it keeps cookies: at most MaxHeldLen bytes of the caller's own making. It
+	// goes into the keeper of a visitor who is minted in this response, and
+	// comes back as Identity.Held. "" for nothing.
+	Hold string
 	// Settable says that Set-Cookie may still be written, and that no shared
 	// cache may store the response.
 	Settable bool
 	// Navigation says that a top-level document was answered below 400.
 	Navigation bool
+}
+
+// MaxHeldLen is the most that a response may hold back, in bytes.
+const MaxHeldLen = 1024
+
+// Withdrawn are the IDs of a visitor who has no consent any more. They come from
+// the keeper alone: a readable cookie proves nothing, and must not make anybody
+// erase a stranger's events.
+type Withdrawn struct {
+	AnonymousID, UserID string
 }
 
 // Outcome is what comes of a request and its response.
@@ -116,6 +135,14 @@ type Outcome struct {
 	// user differ from the last one of this browser, or that is over 24 hours
 	// old.
 	SendIdentify bool
+	// Holding says that Hold was taken: it comes back, if the visitor does.
+	Holding bool
+	// Released is Identity.Held, in the one response that takes it out of the
+	// keeper: the time to do what was held back. "" for nothing.
+	Released string
+	// Withdrawn names who is refused here although the keeper proves that they
+	// were identified before: what is still stored of them is to go.
+	Withdrawn Withdrawn
 	// Durable says that the browser has AnonymousID or gets it now. Otherwise
 	// AnonymousID is empty, and events may carry a UserID only.
 	Durable bool

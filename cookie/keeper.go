@@ -19,27 +19,35 @@ type keeper struct {
 	identified  int64 // when the last identify went out, 0 = never
 	digest      [16]byte
 	consent     Consent // what the app said last
+	hint        uint64  // digest of the tag's userId when last seen, 0 = none
+	held        string  // what was held back until the ID comes back, "" = nothing
 }
 
 // The plain text of a keeper, integers big endian, times in Unix seconds:
 //
 //	flags  1   bit 0 ID as UUID, bit 1 ID as text, bit 2 user,
-//	           bit 3 identify, bits 4-5 consent, the others 0
+//	           bit 3 identify, bits 4-5 consent, bit 6 hint, bit 7 held
 //	issued 4
 //	seen   4
 //	ID         16 bytes of a UUID in lower case, or its length (1) and its text
 //	user       its length less one (1) and its text
 //	identify   its digest (16) and its time (4)
+//	hint       8
+//	held       its length (2) and its bytes
+//
+// The flags are used up: another field needs another seal version.
 const (
 	flagUUID     = 1 << 0
 	flagText     = 1 << 1
 	flagUser     = 1 << 2
 	flagIdentify = 1 << 3
 	consentShift = 4
-	flagsUnknown = 0xc0
+	consentMask  = 3
+	flagHint     = 1 << 6
+	flagHeld     = 1 << 7
 
 	minPlainLen = 1 + 4 + 4
-	maxPlainLen = minPlainLen + 1 + maxIDLen + 1 + MaxUserIDLen + 16 + 4
+	maxPlainLen = minPlainLen + 1 + maxIDLen + 1 + MaxUserIDLen + 16 + 4 + 8 + 2 + MaxHeldLen
 )
 
 // age is how long ago both cookies were last written: negative if that was by a
@@ -51,7 +59,7 @@ func (k *keeper) age(now int64) time.Duration {
 
 // encode writes the keeper's plain text. Its IDs must be valid.
 func (k *keeper) encode() []byte {
-	b := make([]byte, 1, maxPlainLen)
+	b := make([]byte, 1, maxPlainLen-MaxHeldLen+len(k.held))
 	b[0] = byte(k.consent) << consentShift
 	b = appendTime(b, k.issued)
 	b = appendTime(b, k.seen)
@@ -75,6 +83,15 @@ func (k *keeper) encode() []byte {
 		b = append(b, k.digest[:]...)
 		b = appendTime(b, k.identified)
 	}
+	if k.hint != 0 {
+		b[0] |= flagHint
+		b = binary.BigEndian.AppendUint64(b, k.hint)
+	}
+	if k.held != "" {
+		b[0] |= flagHeld
+		b = binary.BigEndian.AppendUint16(b, uint16(len(k.held)))
+		b = append(b, k.held...)
+	}
 	return b
 }
 
@@ -85,8 +102,8 @@ func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
 		return keeper{}, false
 	}
 	flags := b[0]
-	k.consent = Consent(flags >> consentShift)
-	if flags&flagsUnknown != 0 || k.consent > ConsentDenied || flags&flagUUID != 0 && flags&flagText != 0 {
+	k.consent = Consent(flags >> consentShift & consentMask)
+	if k.consent > ConsentDenied || flags&flagUUID != 0 && flags&flagText != 0 {
 		return keeper{}, false
 	}
 	k.issued, k.seen = readTime(b[1:]), readTime(b[5:])
@@ -118,8 +135,23 @@ func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
 		b = b[copy(k.digest[:], b):]
 		k.identified, b = readTime(b), b[4:]
 	}
+	if flags&flagHint != 0 {
+		if len(b) < 8 {
+			return keeper{}, false
+		}
+		k.hint, b = binary.BigEndian.Uint64(b), b[8:]
+	}
+	if flags&flagHeld != 0 {
+		if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b)) {
+			return keeper{}, false
+		}
+		n := 2 + int(binary.BigEndian.Uint16(b))
+		k.held, b = string(b[2:n]), b[n:]
+	}
 	if len(b) != 0 ||
 		flags&flagIdentify != 0 && k.identified == 0 ||
+		flags&flagHint != 0 && k.hint == 0 ||
+		flags&flagHeld != 0 && (k.held == "" || len(k.held) > MaxHeldLen || k.anonymousID == "") ||
 		flags&(flagUUID|flagText) != 0 && !validID(k.anonymousID, pattern) ||
 		flags&flagUser != 0 && ValidUserID(k.userID) != nil {
 		return keeper{}, false

@@ -31,6 +31,9 @@ const (
 	Switched
 	// Diverged: the browser brought another ID than the keeper holds, and wins.
 	Diverged
+	// HandedOver: a link of ours brought the ID from another of the customer's
+	// sites.
+	HandedOver
 )
 
 // Reasons returns every Reason.
@@ -51,17 +54,18 @@ func (r Reason) String() string {
 }
 
 var reasonNames = [...]string{
-	None:      "none",
-	NoKey:     "no_key",
-	NoConsent: "no_consent",
-	Denied:    "denied",
-	Minted:    "minted",
-	Adopted:   "adopted",
-	Kept:      "kept",
-	Restored:  "restored",
-	Reset:     "reset",
-	Switched:  "switched",
-	Diverged:  "diverged",
+	None:       "none",
+	NoKey:      "no_key",
+	NoConsent:  "no_consent",
+	Denied:     "denied",
+	Minted:     "minted",
+	Adopted:    "adopted",
+	Kept:       "kept",
+	Restored:   "restored",
+	Reset:      "reset",
+	Switched:   "switched",
+	Diverged:   "diverged",
+	HandedOver: "handed_over",
 }
 
 var _ fmt.Stringer = None

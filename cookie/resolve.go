@@ -13,6 +13,7 @@ type seen struct {
 	keeper    keeper // zero if there is none of ours
 	keepers   int    // cookies of that name, valid or not
 	bad       bool   // one of them was not ours
+	hint      uint64 // digest of the tag's userId, 0 for none
 }
 
 // Resolve says who made a request, by the cookies it carries. A new visitor
@@ -23,7 +24,7 @@ func (j *Jar) Resolve(r Request) Identity {
 	if id.Reason = refusal(r.Consent, s.keeper.consent, r.ConsentRequired); id.Reason != None {
 		return id
 	}
-	j.identify(&id, r.Now)
+	j.identify(&id, r)
 	if id.AnonymousID == "" && r.Document && !r.Speculative && j.keys != nil {
 		id.mint(Minted)
 	}
@@ -36,7 +37,7 @@ func (j *Jar) read(r Request) seen {
 	var site string
 	now := r.Now.Unix()
 	lines := r.Header["Cookie"]
-	several := false
+	several, users := false, false
 	for c := newCursor(lines); c.next(); {
 		switch {
 		case c.name == j.cfg.KeeperName:
@@ -57,7 +58,15 @@ func (j *Jar) read(r Request) seen {
 				several = several || s.readable != "" && s.readable != id
 				s.readable, s.foreign = id, !exact
 			}
+		case c.name == j.cfg.UserName && !j.cfg.KeeperOnly:
+			if hint := hintOf(c.value); hint != 0 {
+				users = users || s.hint != 0 && s.hint != hint
+				s.hint = hint
+			}
 		}
+	}
+	if users && s.hint != s.keeper.hint {
+		j.preferRemembered(&s, lines)
 	}
 	if several && s.readable != s.keeper.anonymousID {
 		j.preferKept(&s, lines)
@@ -119,7 +128,7 @@ func (k *keeper) newer(other keeper) bool {
 // identify settles who a consenting visitor is, by the rules that need no new
 // ID. AnonymousID stays empty if there is none, with Reason Reset if there was
 // one that must not be used any more.
-func (j *Jar) identify(id *Identity, now time.Time) {
+func (j *Jar) identify(id *Identity, r Request) {
 	id.Consented = true
 	s := &id.seen
 	k := &s.keeper
@@ -130,7 +139,7 @@ func (j *Jar) identify(id *Identity, now time.Time) {
 	case j.cfg.KeeperOnly:
 		id.AnonymousID, id.Reason = k.anonymousID, Kept
 	case s.readable == "" && k.anonymousID != "":
-		if k.age(now.Unix()) < j.cfg.RestoreAfter {
+		if k.age(r.Now.Unix()) < j.cfg.RestoreAfter {
 			id.Reason = Reset
 			return
 		}
@@ -146,8 +155,9 @@ func (j *Jar) identify(id *Identity, now time.Time) {
 	case "":
 		id.Reason = None
 	case k.anonymousID:
-		id.UserID, id.Issued = k.userID, time.Unix(k.issued, 0)
+		id.UserID, id.Issued, id.Held = k.userID, time.Unix(k.issued, 0), k.held
 	}
+	id.followTag(r)
 }
 
 // keeperOf returns the keeper if it is that of the given ID, else a zero one.
@@ -162,7 +172,7 @@ func (s *seen) keeperOf(anonymousID string) keeper {
 // pending reset stays the reason.
 func (id *Identity) mint(why Reason) {
 	id.AnonymousID = mintID()
-	id.UserID, id.Issued = "", time.Time{}
+	id.UserID, id.Issued, id.Held = "", time.Time{}, ""
 	id.fresh = id.AnonymousID != ""
 	if id.fresh && id.Reason != Reset {
 		id.Reason = why

@@ -1,0 +1,63 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A logout that the app accepts ends the identity; one that it refuses, and
+// every other path, does not.
+func TestLogoutPaths(t *testing.T) {
+	r := newRig(t)
+	upstream := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Intilery-User-Id", "42") // on every page, the way out included
+		switch {
+		case req.URL.Path == "/logout" && req.Method == http.MethodGet:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case strings.HasPrefix(req.URL.Path, "/logout"):
+			w.Header().Set("Intilery-Track", "Signed Out")
+			http.Redirect(w, req, "/", http.StatusSeeOther)
+		}
+	}))
+	r.serve("intilery {\nlogout_paths /logout /*/sign-out\n}\nrewrite /de/* /\nreverse_proxy " + upstream)
+	id := func() string { return r.cookies()["ajs_anonymous_id"] }
+
+	r.get("/")
+	first := id()
+	r.get("/logout")
+	if r.do(http.MethodPost, "/logout-help", nil); id() != first || first == "" {
+		t.Fatalf("ID %q, then %q", first, id())
+	}
+	r.do(http.MethodPost, "/logout", nil, header("Sec-Purpose", "prefetch"))
+	if id() != first {
+		t.Error("a prefetch logged out")
+	}
+	r.do(http.MethodPost, "/logout", nil)
+	if left := r.cookies(); len(left) != 0 {
+		t.Fatalf("cookies after the logout: %v", left)
+	}
+	r.get("/")
+	second := id()
+	if second == "" || second == first {
+		t.Errorf("ID %q after %q", second, first)
+	}
+	// The path is the browser's, not what was made of it.
+	r.get("/de/sign-out")
+	if left := r.cookies(); len(left) != 0 {
+		t.Errorf("cookies after the logout: %v", left)
+	}
+	for _, c := range r.calls(7) {
+		switch c.Event {
+		case "Signed Out": // of the one who leaves
+			if c.UserID != "42" || c.AnonymousID == "" || !strings.Contains(first, c.AnonymousID) {
+				t.Errorf("%+v", c)
+			}
+		case "identify":
+			if !strings.Contains(first+second, c.AnonymousID) {
+				t.Errorf("identified after the logout: %+v", c)
+			}
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package caddymodule
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/intilery/caddy-intilery/cookie"
+)
+
+// eraseFunc removes what the queue still holds of a visitor who withdrew.
+type eraseFunc func(context.Context, cookie.Withdrawn) error
+
+const (
+	// maxWithdrawals bounds how many visitors wait to be erased. That many at
+	// once are an attack or a disk that has failed.
+	maxWithdrawals = 1000
+
+	eraseLimit = 30 * time.Second // for one try
+	eraseRetry = 5 * time.Second  // between two, doubled each time
+	eraseTries = 6                // about two and a half minutes in all
+)
+
+// withdrawals erases visitors who withdrew their consent, one after the other
+// and off the request's path. Its goroutine lives only while there is somebody
+// to erase. It promises no more than to try: a visitor who is not erased when the
+// process ends, or after eraseTries, is delivered and logged as such.
+type withdrawals struct {
+	erase  eraseFunc
+	logger *zap.Logger
+
+	mu      sync.Mutex
+	waiting []cookie.Withdrawn // the first one is being erased
+}
+
+// add takes a visitor in, if they are not waiting yet. It never waits.
+func (q *withdrawals) add(w cookie.Withdrawn) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, other := range q.waiting {
+		if other == w {
+			return
+		}
+	}
+	if len(q.waiting) == maxWithdrawals {
+		siteMetrics.withdrawals.WithLabelValues("overflow").Inc()
+		return
+	}
+	q.waiting = append(q.waiting, w)
+	if len(q.waiting) == 1 {
+		go q.run()
+	}
+}
+
+// withdrawn has a visitor erased who is refused and was known before. Only the
+// anonymousId counts: it is this browser's, while the user may have consented on
+// another one.
+func (h *Handler) withdrawn(w cookie.Withdrawn) {
+	if h.erasing != nil && w.AnonymousID != "" {
+		h.erasing.add(w)
+	}
+}
+
+// run erases until nobody waits.
+func (q *withdrawals) run() {
+	for w, more := q.next(false); more; w, more = q.next(true) {
+		if err := q.try(w); err != nil {
+			siteMetrics.withdrawals.WithLabelValues("failed").Inc()
+			q.logger.Error("the undelivered events of a visitor who withdrew consent could not be erased and will be delivered",
+				zap.Error(err))
+			continue
+		}
+		siteMetrics.withdrawals.WithLabelValues("erased").Inc()
+	}
+}
+
+// next returns the one to erase, after taking off the one who is done with.
+func (q *withdrawals) next(done bool) (w cookie.Withdrawn, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if done {
+		q.waiting = q.waiting[1:]
+	}
+	if len(q.waiting) == 0 {
+		return cookie.Withdrawn{}, false
+	}
+	return q.waiting[0], true
+}
+
+func (q *withdrawals) try(w cookie.Withdrawn) (err error) {
+	for n, wait := 0, eraseRetry; n < eraseTries; n, wait = n+1, 2*wait {
+		if n > 0 {
+			time.Sleep(wait / 2)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), eraseLimit)
+		err = q.erase(ctx, w)
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	return err
+}
