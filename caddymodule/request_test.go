@@ -115,8 +115,8 @@ func FuzzFacts(f *testing.F) {
 		r := &http.Request{Method: method, Header: http.Header{
 			"Sec-Fetch-Dest": {dest}, "Accept": {accept}, "User-Agent": {agent}, "Sec-Purpose": {purpose},
 		}}
-		got := factsOf(r)
-		if got.document && (!got.navigation || got.speculative || got.bot || got.subresource || method != http.MethodGet) {
+		got := factsOf(r, nil)
+		if got.document && (!got.navigation || got.speculative || got.bot != "" || got.subresource || method != http.MethodGet) {
 			t.Errorf("%+v", got)
 		}
 		if got.subresource && got.navigation {

@@ -45,7 +45,9 @@ type Options struct {
 	// GroupDelay has passed. Default: 256 KiB.
 	GroupBytes int64
 	// GroupDelay is how long a record waits for others to share its commit.
-	// Default: 5 ms.
+	// At a few thousand events a second, a commit costs as much as its group: 20 ms
+	// instead of 5 halve the bytes on disk and take a third off the CPU. It is also
+	// what a crash loses. Default: 20 ms.
 	GroupDelay time.Duration
 	// GenerationBytes is the size in bytes at which a new generation begins.
 	// Default: 256 MiB.
@@ -87,7 +89,7 @@ func (o Options) withDefaults() Options {
 		o.GroupBytes = 256 << 10
 	}
 	if o.GroupDelay <= 0 {
-		o.GroupDelay = 5 * time.Millisecond
+		o.GroupDelay = 20 * time.Millisecond
 	}
 	if o.GenerationBytes <= 0 {
 		o.GenerationBytes = 256 << 20
