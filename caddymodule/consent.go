@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"github.com/intilery/caddy-intilery/cookie"
 )
@@ -34,8 +35,9 @@ type ConsentCookie struct {
 	// The name of the cookie.
 	Name string `json:"name"`
 
-	// A regular expression (RE2) that the cookie's value, percent-decoded,
-	// matches when consent is given.
+	// A regular expression (RE2) that the cookie's value matches when consent is
+	// given. The value is percent-decoded, but for %26: an ampersand inside of a
+	// parameter, where a link may have put it, begins no new one.
 	Granted string `json:"granted"`
 
 	granted *regexp.Regexp
@@ -95,15 +97,21 @@ func (c *Consent) of(r *http.Request) cookie.Consent {
 		return cookie.ConsentUnknown
 	}
 	for _, k := range found {
-		value := k.Value
-		if decoded, err := url.PathUnescape(value); err == nil {
-			value = decoded
-		}
-		if !c.Cookie.granted.MatchString(value) {
+		if !c.Cookie.granted.MatchString(decodeChoice(k.Value)) {
 			return cookie.ConsentDenied
 		}
 	}
 	return cookie.ConsentGranted
+}
+
+// decodeChoice takes the percent-encoding off a consent manager's cookie, and
+// leaves %26 as it is. OneTrust keeps the landing page's URL beside the choice,
+// as one of several parameters: a link to /?x&groups=C0002:1 must not consent.
+func decodeChoice(value string) string {
+	if decoded, err := url.PathUnescape(strings.ReplaceAll(value, "%26", "%2526")); err == nil {
+		return decoded
+	}
+	return value
 }
 
 // word is what the app's Intilery-Consent header amounts to on this site.
