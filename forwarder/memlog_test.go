@@ -139,6 +139,18 @@ func (m *memLog) Close() error {
 	return nil
 }
 
+// giveUp drops the first records of a lane, as for their age.
+func (m *memLog) giveUp(name string, seq uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lane(name)
+	if m.stats.Lost == nil {
+		m.stats.Lost = make(map[wal.LossCause]uint64)
+	}
+	m.stats.Lost["expired"] += seq - l.acked
+	l.acked = seq
+}
+
 // backlog is the number of records that are not acknowledged.
 func (m *memLog) backlog() uint64 { return m.Stats().Backlog }
 

@@ -37,7 +37,8 @@ type request struct {
 	calls []call
 	// The answer, as far as it was given.
 	status  int
-	refused bool // success:false
+	refused bool      // success:false
+	done    time.Time // when it was given
 }
 
 type call struct {
@@ -96,7 +97,7 @@ func (v *receiver) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, rep.err
 	}
 	v.mu.Lock()
-	req.status, req.refused = rep.status, strings.Contains(rep.body, `"success":false`)
+	req.status, req.done, req.refused = rep.status, time.Now(), strings.Contains(rep.body, `"success":false`)
 	v.mu.Unlock()
 	return &http.Response{StatusCode: rep.status, Header: rep.header, Body: io.NopCloser(strings.NewReader(rep.body))}, nil
 }
