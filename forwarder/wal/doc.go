@@ -9,7 +9,8 @@
 //   - Append touches memory only. It never waits for the disk, whatever the
 //     disk does.
 //   - Once Flush has returned nil, every record that was appended before it and
-//     not shed survives the death of the process and the loss of power.
+//     not shed survives the death of the process, and under SyncGroup, which is
+//     the default, the loss of power.
 //   - A lane's records are read in the order in which they were appended, under
 //     sequence numbers that begin at 1, rise, and are never given out twice.
 //   - Every record offered is at some time exactly one of: in the ring,
@@ -34,7 +35,10 @@
 // # What is lost
 //
 // A crash of the process loses what is still in the ring, about GroupDelay of
-// records. Delivery is at least once: acknowledgements are written lazily, so a
+// records. A loss of power costs the same under SyncGroup, SyncEvery of records
+// more under SyncInterval, and under SyncOS what the system had not written yet,
+// about 30 s on Linux; those records are not counted, since no disk knows of
+// them. Delivery is at least once: acknowledgements are written lazily, so a
 // crash makes the consumer see up to a second of acknowledged records again.
 //
 // # What it does not do
