@@ -171,10 +171,13 @@ func (s *sender) bury(ctx context.Context, r Record, a tracking.Answer) (bool, e
 	}
 	b := newBackoff()
 	for {
-		err := d.letters.add(deadLetter{
+		added, err := d.letters.add(DeadLetter{
 			Time: time.Now(), Destination: d.name, Reason: a.Class.String(),
 			Status: a.Status, Message: a.Message, Event: r.Data,
-		})
+		}, func() bool { return !s.lane.erased(&r) })
+		if err == nil && !added {
+			return false, nil // the next attempt sweeps it away
+		}
 		if err == nil {
 			break
 		}
@@ -187,4 +190,11 @@ func (s *sender) bury(ctx context.Context, r Record, a tracking.Answer) (bool, e
 		"type", typeOf(r.Class).String(), "status", a.Status, "reason", a.Class.String())
 	s.lane.window.end([]Record{r}, &d.counts.deadLettered)
 	return true, nil
+}
+
+// erased reports whether the event is of a visitor that was erased.
+func (l *lane) erased(r *Record) bool {
+	e := l.destination.erasures
+	list := e.list.Load()
+	return list != nil && len(*list) > 0 && e.covers(*list, l.name, r)
 }

@@ -23,6 +23,8 @@ type destination struct {
 	letters *deadLetters
 	log     *slog.Logger
 
+	erasures *erasures
+
 	lanes   [lanesPerDestination]*lane
 	client  atomic.Pointer[tracking.Client]
 	token   token
@@ -39,7 +41,7 @@ type destination struct {
 	done chan struct{}      // closed when the lanes started last have ended
 }
 
-func newDestination(name string, queue Log, letters *deadLetters, log *slog.Logger) *destination {
+func newDestination(name string, queue Log, letters *deadLetters, erasures *erasures, log *slog.Logger) *destination {
 	d := &destination{
 		name:    name,
 		queue:   queue,
@@ -47,6 +49,7 @@ func newDestination(name string, queue Log, letters *deadLetters, log *slog.Logg
 		log:     log.With("destination", name),
 		limiter: newLimiter(),
 
+		erasures: erasures,
 		settling: newSettling(),
 	}
 	d.gate = newGate(d.token.refresh)

@@ -184,12 +184,11 @@ func idsOf(event []byte) (anonymousID, userID []byte) {
 		if !ok {
 			return anonymousID, userID
 		}
-		value := func() []byte { return member[len(key)+2 : len(member)-1] } // without : and quotes
 		switch string(key) {
 		case `"anonymousId"`:
-			anonymousID = value()
+			anonymousID = textOf(member[len(key):])
 		case `"userId"`:
-			userID = value()
+			userID = textOf(member[len(key):])
 		case `"messageId"`:
 			return anonymousID, userID // AppendJSON writes it behind the two
 		}

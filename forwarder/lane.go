@@ -34,6 +34,15 @@ func (l *lane) run(ctx, send context.Context) {
 	l.window.begin()
 	defer l.front.clear()
 	for {
+		err := l.destination.erasures.load()
+		if err == nil {
+			break
+		}
+		if r.outlast(ctx, err) != nil {
+			return
+		}
+	}
+	for {
 		batch, err := r.next(ctx)
 		if err != nil {
 			return
@@ -41,6 +50,7 @@ func (l *lane) run(ctx, send context.Context) {
 		if err := s.deliver(ctx, batch); err != nil {
 			return
 		}
+		l.destination.erasures.retire(l.destination.queue.Acked)
 	}
 }
 

@@ -34,10 +34,10 @@ func (b ByType) Sum() uint64 { return b.Page + b.Track + b.Identify }
 //
 // Once nothing is captured or sent at the moment, over all destinations:
 //
-//	captured + backlog at the start = acknowledged + dead-lettered + shed + lost + pending
+//	captured + backlog at the start = acknowledged + dead-lettered + shed + lost + erased + pending
 //
 // where shed is that of the log (it may evict a captured event for one that is
-// worth more) and lost is that of the destinations and of the log.
+// worth more), and lost and erased are those of the destinations and of the log.
 type Stats struct {
 	// Destinations has all that were configured since the process began.
 	Destinations map[string]DestinationStats
@@ -51,8 +51,10 @@ type Stats struct {
 
 // DestinationStats is the account of one destination.
 type DestinationStats struct {
-	// Captured counts all events offered to Capture, refused ones included.
-	Captured, Acknowledged, DeadLettered ByType
+	// Captured counts all events offered to Capture, refused ones included, and
+	// dead letters that were replayed. Erased counts those in the log that were
+	// not sent because their visitor was erased.
+	Captured, Acknowledged, DeadLettered, Erased ByType
 	// Shed counts events that Capture refused for want of memory. They are part
 	// of the log's shed events.
 	Shed ByType
@@ -111,6 +113,7 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 		Captured:     byType(&d.counts.captured),
 		Acknowledged: byType(&d.counts.acknowledged),
 		DeadLettered: byType(&d.counts.deadLettered),
+		Erased:       byType(&d.counts.erased),
 		Shed:         byType(&d.counts.shed),
 		Lost:         make(map[LossCause]uint64),
 		Requests:     d.counts.requestsByStatus(),
@@ -136,8 +139,8 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 
 // counts are the counters of one destination. Arrays are indexed by class.
 type counts struct {
-	captured, acknowledged, deadLettered, shed [types]atomic.Uint64
-	lost                                       [len(lossCauses)]atomic.Uint64
+	captured, acknowledged, deadLettered, shed, erased [types]atomic.Uint64
+	lost                                               [len(lossCauses)]atomic.Uint64
 
 	mu       sync.Mutex
 	requests map[int]uint64

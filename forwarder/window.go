@@ -17,6 +17,8 @@ type window struct {
 	out   []Record // outstanding, in order
 	ahead []ended  // in order
 	last  uint64   // the sequence number read last
+
+	erased *[]tombstone // those that out was checked against
 }
 
 // ended is an event that came to an end before an older one did.
@@ -54,6 +56,9 @@ func (w *window) read(room int) (bool, error) {
 		}
 		w.out = append(w.out, rec)
 	}
+	if w.erased != nil && len(*w.erased) > 0 {
+		w.bury(*w.erased)
+	}
 	w.advance()
 	return true, nil
 }
@@ -62,14 +67,8 @@ func (w *window) read(room int) (bool, error) {
 // Each is counted in the element of counts for its class.
 func (w *window) end(recs []Record, counts *[types]atomic.Uint64) {
 	for _, r := range recs {
-		w.ahead = append(w.ahead, ended{r.Seq, &counts[r.Class%types]})
+		w.note(r, counts)
 	}
-	slices.SortFunc(w.ahead, func(a, b ended) int {
-		if a.seq < b.seq {
-			return -1
-		}
-		return 1
-	})
 	w.remove(func(r *Record) bool { return contains(recs, r.Seq) })
 	w.advance()
 }
@@ -91,17 +90,49 @@ func (w *window) advance() {
 	w.mark()
 }
 
-// sweep gives up the events that the log itself has given up, and reports
-// whether there were any. The log has counted them.
+// sweep removes the events that may no longer be sent, and reports whether there
+// were any: those that the log itself has given up, and has counted, and those
+// of visitors that were erased.
 func (w *window) sweep() bool {
-	acked := w.lane.destination.queue.Acked(w.lane.name)
+	d := w.lane.destination
+	before := len(w.out)
+	if list := d.erasures.list.Load(); list != w.erased {
+		w.erased = list
+		if list != nil && len(*list) > 0 {
+			w.bury(*list)
+			w.advance()
+		}
+	}
+	acked := d.queue.Acked(w.lane.name)
 	if len(w.out) == 0 || w.out[0].Seq > acked {
-		return false
+		return len(w.out) < before
 	}
 	w.remove(func(r *Record) bool { return r.Seq <= acked })
 	w.ahead = slices.DeleteFunc(w.ahead, func(e ended) bool { return e.seq <= acked })
 	w.mark()
 	return true
+}
+
+// bury brings the events that tombstones cover to an end.
+func (w *window) bury(list []tombstone) {
+	d := w.lane.destination
+	w.remove(func(r *Record) bool {
+		if !d.erasures.covers(list, w.lane.name, r) {
+			return false
+		}
+		w.note(*r, &d.counts.erased)
+		return true
+	})
+}
+
+// note puts an event among those that are ahead of the cursor, in order.
+func (w *window) note(r Record, counts *[types]atomic.Uint64) {
+	e := ended{r.Seq, &counts[r.Class%types]}
+	i := len(w.ahead)
+	for i > 0 && w.ahead[i-1].seq > e.seq {
+		i--
+	}
+	w.ahead = slices.Insert(w.ahead, i, e)
 }
 
 func (w *window) remove(gone func(*Record) bool) {
