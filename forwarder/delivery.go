@@ -56,6 +56,7 @@ func (s *sender) deliver(ctx context.Context, batch []Record) error {
 		case tracking.Accepted:
 			s.backoff.Reset()
 			d.rejections.accept(n)
+			d.counts.rate.add(n)
 			d.settling.acknowledged(batch[:n])
 			w.end(batch[:n], &d.counts.acknowledged)
 			done = true
@@ -137,7 +138,9 @@ func (s *sender) attempt(events []Record) tracking.Answer {
 		size += sentBytes(r.Data)
 	}
 	s.body = appendBatch(slices.Grow(s.body[:0], size), events, time.Now())
+	began := time.Now()
 	a := d.client.Load().Send(s.ctx, token, s.body)
+	d.counts.took.observe(time.Since(began))
 	d.counts.request(a.Status)
 	d.log.Debug("batch sent", "lane", s.lane.name, "events", len(events), "bytes", len(s.body),
 		"status", a.Status, "answer", a.Class.String(), "event_id", a.EventID, "message", a.Message, "error", a.Err)

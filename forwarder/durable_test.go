@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/intilery/caddy-intilery/forwarder/wal"
 )
 
 // TestRestartOnDisk uses the real log and real sockets: what one process could
@@ -139,11 +137,10 @@ func TestEraseOnDisk(t *testing.T) {
 
 	up.Store(true)
 	wrong := start(key(2))
-	for wrong.Stats().Log.Reason == "" {
-		time.Sleep(time.Millisecond)
-	}
-	if s := wrong.Stats(); s.Log.Condition != wal.Opening || !strings.Contains(s.Log.Reason, "key") {
-		t.Errorf("%s: %s", s.Log.Condition, s.Log.Reason)
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(wrong.Stats().Log.Reason, "key"); time.Sleep(time.Millisecond) {
+		if s := wrong.Stats().Log; time.Now().After(end) {
+			t.Fatalf("%s: %s", s.Condition, s.Reason)
+		}
 	}
 	stop(wrong)
 	if len(events) > 0 {

@@ -41,6 +41,7 @@ type Forwarder struct {
 	queue     Log // nil until the first Start
 	letters   *deadLetters
 	erasures  *erasures
+	opened    Settings        // with which the log was made
 	transport *http.Transport // for destinations that bring none
 	waiting   []held          // captured for destinations that are not known yet
 	held      int             // bytes in waiting
@@ -134,6 +135,10 @@ func (f *Forwarder) apply(s Settings) {
 		f.letters = newDeadLetters(f.dir, s.DeadLetterBytes, s.keyring)
 		f.erasures = newErasures(f.dir, f.log)
 		f.lanes.Go(f.letters.look)
+		f.opened = s
+	} else {
+		f.letters.limit.Store(s.DeadLetterBytes / 2)
+		f.opened.tellChanges(s, f.log)
 	}
 	known := maps.Clone(*f.destinations.Load())
 	wanted := make(map[string]bool, len(s.Destinations))

@@ -1,11 +1,13 @@
 package forwarder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +28,7 @@ type Settings struct {
 	// Destinations are where events can go. Names must differ.
 	Destinations []Destination
 	// DeadLetterBytes bounds the size of the dead letters on disk, for all
-	// destinations. Default 64 MiB. The first settings count.
+	// destinations. Default 64 MiB.
 	DeadLetterBytes int64
 	// RingBytes bounds the memory that holds events until they are durable.
 	// Default 32 MiB. The first settings count.
@@ -147,6 +149,26 @@ func (s *Settings) completeLog() (err error) {
 	}
 	s.keyring, err = newSealer(s.EncryptionKeys)
 	return err
+}
+
+// tellChanges says which options of the settings in force differ from those
+// with which the log was made, and wait for a restart.
+func (s *Settings) tellChanges(now Settings, log *slog.Logger) {
+	for _, o := range []struct {
+		option  string
+		changed bool
+	}{
+		{"sync", s.Sync != now.Sync || s.Sync == wal.SyncInterval && s.SyncEvery != now.SyncEvery},
+		{"max_size", s.MaxBytes != now.MaxBytes},
+		{"max_age", s.MaxAge != now.MaxAge},
+		{"encryption_key", !slices.EqualFunc(s.EncryptionKeys, now.EncryptionKeys, bytes.Equal)},
+		{"memory for events", s.RingBytes != now.RingBytes},
+		{"free space floor", s.FreeSpaceFloor != now.FreeSpaceFloor},
+	} {
+		if o.changed {
+			log.Warn("an option of the queue has changed and takes effect when the process is restarted; the old value stays in force", "option", o.option)
+		}
+	}
 }
 
 func (d *Destination) complete() error {

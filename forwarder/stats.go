@@ -64,6 +64,14 @@ type DestinationStats struct {
 	// Pending is the number of events in the log, on disk, that are not yet
 	// acknowledged.
 	Pending uint64
+	// Lanes has what is pending by lane.
+	Lanes [lanesPerDestination]uint64
+	// DrainETA is how long the pending events take at the present rate of
+	// delivery; 0 when there are none, negative when that cannot be told because
+	// nothing was delivered in the last seconds.
+	DrainETA time.Duration
+	// RequestDurations tells how long attempts took.
+	RequestDurations Durations
 	// OldestPending is the timestamp of the oldest event that waits to be sent,
 	// as far as the lanes have read; zero when none waits.
 	OldestPending time.Time
@@ -124,12 +132,21 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 			s.Lost[cause] = n
 		}
 	}
-	for _, l := range d.lanes {
+	s.RequestDurations = d.counts.took.read()
+	for i, l := range d.lanes {
 		if st := lanes[l.name]; st.Committed > st.Acked {
-			s.Pending += st.Committed - st.Acked
+			s.Lanes[i] = st.Committed - st.Acked
+			s.Pending += s.Lanes[i]
 		}
 		if t := l.front.time(); !t.IsZero() && (s.OldestPending.IsZero() || t.Before(s.OldestPending)) {
 			s.OldestPending = t
+		}
+	}
+	if s.Pending > 0 {
+		if rate := d.counts.rate.rate(); rate > 0 {
+			s.DrainETA = time.Duration(float64(s.Pending) / rate * float64(time.Second))
+		} else {
+			s.DrainETA = -1
 		}
 	}
 	s.Paused, s.PausedSince, s.NextTry = d.gate.state()
@@ -141,6 +158,9 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 type counts struct {
 	captured, acknowledged, deadLettered, shed, erased [types]atomic.Uint64
 	lost                                               [len(lossCauses)]atomic.Uint64
+
+	took durations // attempts
+	rate meter     // of events that were acknowledged
 
 	mu       sync.Mutex
 	requests map[int]uint64
