@@ -33,7 +33,7 @@ export const consents = [
 
       await tab.run(agree, 'yes');
       await tab.go(c.url('regiven'));
-      assert.notEqual((await c.serverEvent('regiven')).anonymousId, id, 'a new start');
+      assert.notEqual(await c.oneID('regiven'), id, 'a new start');
       assert.deepEqual((await c.events()).map((e) => e.path.split('/')[3]), ['given', 'given-again', 'regiven']);
     },
   },
@@ -53,7 +53,7 @@ export const consents = [
       await tab.go(c.url('after', { tag: 'plain' }));
       await assertNothing(c, visitor, 'after');
       await tab.go(c.url('regiven', { say: { 'Intilery-Consent': 'granted' } }));
-      assert.notEqual((await c.serverEvent('regiven')).anonymousId, id, 'a new start');
+      assert.notEqual(await c.oneID('regiven'), id, 'a new start');
       assert.deepEqual((await c.events()).map((e) => e.path.split('/')[3]), ['given', 'given-again', 'regiven']);
     },
   },

@@ -3,6 +3,14 @@ import assert from 'node:assert/strict';
 import { cookieOf, idIn, ours, READABLE } from '../lib/case.mjs';
 import { WebKit } from '../lib/webkit.mjs';
 
+const logout = { 'Intilery-Reset': 'true', 'Intilery-Track': 'Signed Out' };
+
+/** Asserts that the logout's own event is that of who leaves. */
+async function leftAs(c, page, id, user) {
+  const event = await c.serverEvent(page, (e) => e.event === 'Signed Out');
+  assert.deepEqual([event.anonymousId, event.userId], [id, user]);
+}
+
 export const returns = [
   {
     name: '8 days away: the same ID',
@@ -65,19 +73,31 @@ export const returns = [
     },
   },
   {
-    name: 'the app\'s Intilery-Reset: a new ID at the next page',
+    name: 'the app\'s Intilery-Reset on a redirect: a new ID at the next page',
     async run(c) {
       const visitor = await c.visitor();
       const [tab] = await visitor.open(c.url('first', { say: { 'Intilery-User-Id': 'A' } }));
       const id = await c.oneID('first');
-      await tab.go(c.url('logout', { say: { 'Intilery-Reset': 'true', 'Intilery-Track': 'Signed Out' } }));
-      const out = await c.serverEvent('logout', (e) => e.type === 'track');
-      assert.deepEqual([out.anonymousId, out.userId], [id, 'A'], 'the last event is that of who leaves');
+      await tab.go(c.url('logout', { say: logout, to: c.url('second') }), c.url('second'));
+      await leftAs(c, 'logout', id, 'A');
+      const next = await c.oneID('second');
+      assert.notEqual(next, id);
+      assert.equal((await c.serverEvent('second')).userId ?? '', '');
+    },
+  },
+  {
+    name: 'the app\'s Intilery-Reset on a page with the tag: a new ID at the next page',
+    async run(c) {
+      const visitor = await c.visitor();
+      const [tab] = await visitor.open(c.url('first', { say: { 'Intilery-User-Id': 'A' } }));
+      const id = await c.oneID('first');
+      await tab.go(c.url('logout', { say: logout }));
+      await leftAs(c, 'logout', id, 'A');
       await c.tagCall('logout');
       await tab.go(c.url('second'));
       const next = await c.oneID('second');
       assert.notEqual(next, id);
-      assert.equal((await c.serverEvent('second')).userId || '', '');
+      assert.equal((await c.serverEvent('second')).userId ?? '', '');
     },
   },
   {
@@ -130,9 +150,15 @@ export const returns = [
       assert.equal((await c.track(tab, 'second', 'Restored')).anonymousId, id);
       assert.equal(await tab.back(c.url('first')), true, 'the page that set the cookies was loaded again');
       assert.equal((await c.track(tab, 'first', 'Restored')).anonymousId, id);
-      const traffic = await c.traffic();
-      assert.deepEqual(traffic.map((r) => [r.path, ours(r).length]),
-        [[c.path('first'), 2], [c.path('second'), 0], [c.path('third'), 0]]);
+      const [first, ...later] = await c.traffic();
+      assert.deepEqual(later.map((r) => r.path), [c.path('second'), c.path('third')], 'no page was asked for again');
+      assert.equal(ours(first).length, 2);
+      for (const request of later) {
+        // analytics-next leaves the ID without its quotes: script wrote the
+        // cookie, and the server writes it again.
+        const rewritten = !request.cookies.includes(`${READABLE}=%22`);
+        assert.equal(ours(request).length, rewritten ? 1 : 0, `Set-Cookie on ${request.path}`);
+      }
       assert.equal(idIn(await cookieOf(visitor, READABLE)), id);
     },
   },

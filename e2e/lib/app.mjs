@@ -9,6 +9,7 @@ const BARRIER_SECONDS = 5;
  * Pages are /<tag>/<case>/<page>. A page's query tells the app what to answer:
  *
  *   say=<header>:<value>  a response header, repeatable
+ *   to=<url>              a redirect (303)
  *   parallel              a page with many subresources, frames and fetches
  *   together=<n>          answer only when n requests of this case are waiting
  */
@@ -38,6 +39,10 @@ export async function startApp({ tags, remote }) {
     }
     const together = Number(url.searchParams.get('together'));
     if (together) await gather(waiting, id, together);
+    if (url.searchParams.has('to')) {
+      res.setHeader('Location', url.searchParams.get('to'));
+      return send(res, 303, '');
+    }
     if (page.endsWith('.json')) return send(res, 200, '{}', 'application/json');
     if (page.endsWith('.svg')) return send(res, 200, '<svg xmlns="http://www.w3.org/2000/svg"/>', 'image/svg+xml');
     send(res, 200, html({ url, tag, id, webkit: !/Chrome\//.test(req.headers['user-agent']) }), 'text/html; charset=utf-8');

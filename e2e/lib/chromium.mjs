@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { ageKeeper } from './keeper.mjs';
+import { until } from './wait.mjs';
 
 const PROGRAM = '/usr/bin/chromium';
 
@@ -101,7 +102,8 @@ export function aged(key, cookie, days) {
 }
 
 const openTabs = (context, urls) => Promise.all(urls.map(async (url) => {
-  const tab = new Tab(await context.newPage());
+  const page = await context.newPage();
+  const tab = new Tab(page, await context.newCDPSession(page));
   await tab.go(url);
   return tab;
 }));
@@ -114,21 +116,31 @@ async function readCookies(context) {
 }
 
 class Tab {
-  constructor(page) {
+  constructor(page, session) {
     this.page = page;
+    this.session = session;
   }
 
+  /** Goes to url, which may redirect. */
   async go(url) {
     await this.page.goto(url, { waitUntil: 'load' });
   }
 
-  run(fn, argument) {
-    return this.page.evaluate(fn, argument);
+  /**
+   * Runs a function in the page and returns what it returns. By the protocol
+   * itself, since playwright loses pages that come from the back/forward cache.
+   */
+  async run(fn, argument) {
+    const { result, exceptionDetails } = await this.session.send('Runtime.evaluate', {
+      expression: `(${fn})(${JSON.stringify(argument)})`, awaitPromise: true, returnByValue: true, userGesture: true,
+    });
+    if (exceptionDetails) throw new Error(`in the page: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);
+    return result.value;
   }
 
   /** Follows a link, as a person does. Speculation rules serve no other navigation. */
   async follow(url) {
-    await this.page.evaluate((href) => {
+    await this.run((href) => {
       document.body.append(Object.assign(document.createElement('a'), { href, id: 'onwards', textContent: 'onwards' }));
     }, url);
     await Promise.all([this.page.waitForURL(url), this.page.click('#onwards')]);
@@ -137,8 +149,10 @@ class Tab {
 
   /** Goes back to url and says whether the page came from the back/forward cache. */
   async back(url) {
-    await this.page.goBack({ waitUntil: 'commit' });
-    await this.page.waitForURL(url);
-    return this.page.evaluate(() => window.restored);
+    const { currentIndex, entries } = await this.session.send('Page.getNavigationHistory');
+    await this.session.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
+    const arrived = (href) => location.href === href && document.readyState === 'complete';
+    await until(`the page ${url}`, () => this.run(arrived, url).catch(() => false));
+    return this.run(() => window.restored);
   }
 }

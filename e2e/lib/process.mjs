@@ -33,6 +33,8 @@ export function start(command, args, { env = {}, stdio = 'pipe' } = {}) {
   };
 }
 
+// A run that is cut short must leave nothing behind: exit runs the handlers.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => process.exit(1));
 process.on('exit', () => {
   for (const pid of running) {
     try { process.kill(-pid, 'SIGKILL'); } catch { /* gone already */ }

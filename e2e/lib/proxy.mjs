@@ -6,7 +6,9 @@ import { connect } from 'node:net';
 export async function startProxy(port) {
   const sockets = new Set();
   const server = createServer((_, res) => { res.writeHead(403).end(); });
+  let count = 0;
   server.on('connect', (_, client, head) => {
+    count++;
     const upstream = connect(port, '127.0.0.1', () => {
       client.write('HTTP/1.1 200 OK\r\n\r\n');
       upstream.write(head);
@@ -21,6 +23,7 @@ export async function startProxy(port) {
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   return {
     port: server.address().port,
+    connections: () => count,
     stop: () => new Promise((resolve) => { server.close(resolve); for (const s of sockets) s.destroy(); }),
   };
 }

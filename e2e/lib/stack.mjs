@@ -1,7 +1,8 @@
 // Everything on the server's side: the built binary, the app behind it, the
 // sandbox, and the records from which the cases read what happened.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,11 +15,12 @@ const here = new URL('..', import.meta.url).pathname;
 
 export async function startStack() {
   const dir = await mkdtemp(join(tmpdir(), 'intilery-e2e-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }));
   const remote = new Remote();
   const app = await startApp({ tags: await loadTags(`${here}build`), remote });
   const [port, sandbox] = await freePorts(2);
   const key = randomBytes(32);
-  const caddy = start(`${here}../caddy`, ['run', '--config', `${here}Caddyfile`, '--adapter', 'caddyfile'], {
+  const caddy = start(process.env.E2E_CADDY ?? `${here}../caddy`, ['run', '--config', `${here}Caddyfile`, '--adapter', 'caddyfile'], {
     env: {
       HOME: dir, XDG_CONFIG_HOME: `${dir}/config`, XDG_DATA_HOME: `${dir}/data`,
       E2E_DIR: dir, E2E_PORT: port, E2E_APP_PORT: app.port, E2E_SANDBOX_PORT: sandbox, E2E_KEY: key.toString('base64'),
@@ -58,7 +60,6 @@ export async function startStack() {
     async stop() {
       await caddy.stop();
       await app.stop();
-      await rm(dir, { recursive: true, force: true, maxRetries: 3 });
     },
   };
 }

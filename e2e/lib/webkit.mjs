@@ -62,12 +62,23 @@ class Visitor {
       env[name] = `${this.dir}/${sub}`;
       await mkdir(env[name], { recursive: true, mode: 0o700 });
     }
-    const began = Date.now();
-    this.process = start(PROGRAM, [
-      '--enable-itp', ...(this.private ? ['--private'] : []), `--cookies-file=${this.jar}`, '--ignore-tls-errors',
-      `--proxy=http://127.0.0.1:${this.browser.proxy.port}`, ...urls,
-    ], { env });
-    return Promise.all(urls.map(async (url) => new Tab(this.stack.remote, await this.stack.remote.page(url, began))));
+    // Now and then MiniBrowser starts on a busy machine and never asks for
+    // anything. Nothing has happened then, and it may start again.
+    for (let attempt = 1; ; attempt++) {
+      const began = Date.now();
+      const { connections } = this.browser.proxy;
+      const before = connections();
+      this.process = start(PROGRAM, [
+        '--enable-itp', ...(this.private ? ['--private'] : []), `--cookies-file=${this.jar}`, '--ignore-tls-errors',
+        `--proxy=http://127.0.0.1:${this.browser.proxy.port}`, ...urls,
+      ], { env });
+      try {
+        return await Promise.all(urls.map(async (url) => new Tab(this.stack.remote, await this.stack.remote.page(url, began))));
+      } catch (err) {
+        if (attempt === 2 || connections() > before) throw new Error(`${err.message}; MiniBrowser said: ${this.process.output()}`);
+        await this.leave();
+      }
+    }
   }
 
   /** Closes the browser; the profile stays. */
@@ -117,10 +128,11 @@ class Tab {
     this.page = page;
   }
 
-  async go(url) {
+  /** Goes to url, which may redirect to landing. */
+  async go(url, landing = url) {
     const began = Date.now();
     this.remote.depart(this.page, (href) => { location.href = href; }, url);
-    this.page = await this.remote.page(url, began);
+    this.page = await this.remote.page(landing, began);
   }
 
   run(fn, argument) {
