@@ -133,7 +133,8 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 		return
 	}
 	v.resolve()
-	paged := v.h.Page == pageOn && !s.pageOff && v.facts.document && pageAnswer(status, h, body)
+	page := navigated && pageAnswer(status, h, body)
+	paged := page && v.h.Page == pageOn && !s.pageOff && v.facts.document
 	share := sharingOf(v.r.Method, status, h, v.request.Now)
 	out := v.h.jar().Decide(v.id, v.request, cookie.Response{
 		UserID:         s.userID,
@@ -145,6 +146,7 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 		Hold:           v.hold(s, paged, speaks),
 		Settable:       share != shared,
 		Navigation:     navigated,
+		Page:           page,
 	})
 	v.id = out.Identity
 	siteMetrics.identities.WithLabelValues(v.id.Reason.String()).Inc()

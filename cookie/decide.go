@@ -73,7 +73,8 @@ func (j *Jar) refuse(id Identity, r Request, s Response, why Reason) Outcome {
 }
 
 // reset is Decide for a logout. Its events belong to the one who leaves, and
-// the cookies go. The app's word on consent is not part of the identity and
+// the cookies go; where the answer is itself a page, those of the next visitor
+// take their place. The app's word on consent is not part of the identity and
 // stays.
 func (j *Jar) reset(id Identity, r Request, s Response, word Consent) Outcome {
 	if id.fresh {
@@ -88,10 +89,24 @@ func (j *Jar) reset(id Identity, r Request, s Response, word Consent) Outcome {
 	}
 	o.Released = id.Held
 	w := j.setter(r)
-	w.expireReadable()
-	if word == ConsentGranted && j.keys != nil {
-		w.setKeeper(&keeper{issued: r.Now.Unix(), seen: r.Now.Unix(), consent: word}, &id.seen)
-	} else {
+	next := keeper{issued: r.Now.Unix(), seen: r.Now.Unix()}
+	if word == ConsentGranted {
+		next.consent = word
+	}
+	if s.Page && j.keys != nil {
+		// A tag in this very page would find no cookie and write the old ID
+		// back from its localStorage. It takes the ID that it finds.
+		next.anonymousID = mintID()
+	}
+	switch {
+	case next.anonymousID != "":
+		w.setReadable(next.anonymousID, &id.seen)
+		w.setKeeper(&next, &id.seen)
+	case next.consent == ConsentGranted && j.keys != nil:
+		w.expireReadable()
+		w.setKeeper(&next, &id.seen)
+	default:
+		w.expireReadable()
 		w.expireKeeper()
 	}
 	o.Cookies = w.cookies

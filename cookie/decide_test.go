@@ -85,6 +85,7 @@ func with(s Response, change func(*Response)) Response {
 
 func navigates(s *Response)  { s.Navigation = true }
 func unsettable(s *Response) { s.Settable = false }
+func paged(s *Response)      { s.Navigation, s.Page = true, true }
 
 const (
 	setBothNew = "readable new @example.com; keeper new @example.com"
@@ -283,6 +284,14 @@ func TestDecideUser(t *testing.T) {
 				cookies: "readable new @example.com; keeper new u2 identified:2 @example.com"}},
 
 		{"logout: the old identity to the last, both cookies gone", Config{}, as(user("u1")), fetch, logout,
+			wanted{id: "A", user: "u1", reason: Reset, cookies: expireAll}},
+		{"logout answered by a page: its tag finds the next visitor's ID, not its own copy", Config{}, as(user("u1")), document,
+			with(logout, paged),
+			wanted{id: "A", user: "u1", reason: Reset, cookies: setBothNew}},
+		{"the same after the app's word on consent, which stays", Config{}, as(user("u1"), word(ConsentGranted)), document,
+			with(logout, paged),
+			wanted{id: "A", user: "u1", reason: Reset, cookies: "readable new @example.com; keeper new granted @example.com"}},
+		{"logout answered by a redirect: both cookies gone", Config{}, as(user("u1")), document, with(logout, navigates),
 			wanted{id: "A", user: "u1", reason: Reset, cookies: expireAll}},
 		{"logout with last traits: of the one who leaves", Config{}, as(user("u1"), identified(time.Hour)), fetch,
 			with(traits2, func(s *Response) { s.Reset = true }),

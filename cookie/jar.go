@@ -111,6 +111,9 @@ type Response struct {
 	Settable bool
 	// Navigation says that a top-level document was answered below 400.
 	Navigation bool
+	// Page says that the answer is itself a document that the visitor sees, in
+	// which a tag may run before the next request.
+	Page bool
 }
 
 // MaxHeldLen is the most that a response may hold back, in bytes.
