@@ -100,11 +100,11 @@ func (d *doctor) scheme(r *report, site *url.URL) {
 // write prints the report.
 func (r *report) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s\n\n", printable(r.site))
+	fmt.Fprintf(t, "%s\n\n", forTerminal(r.site))
 	for _, f := range r.findings {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", f.verdict, f.topic, printable(f.text))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", f.verdict, f.topic, forTerminal(f.text))
 		if f.mend != "" {
-			fmt.Fprintf(t, "\t\tmend: %s\n", printable(f.mend))
+			fmt.Fprintf(t, "\t\tmend: %s\n", forTerminal(f.mend))
 		}
 	}
 	fmt.Fprintf(t, "\nbrowser\tkeeper\treadable cookie\n")
@@ -114,8 +114,8 @@ func (r *report) write(w io.Writer) error {
 	return t.Flush()
 }
 
-// printable takes out what a name server or a site could do to a terminal.
-func printable(s string) string {
+// forTerminal takes out what a name server or a site could do to a terminal.
+func forTerminal(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || 0x7f <= c && c < 0xa0 {
 			return '?'
