@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +44,40 @@ type App struct {
 	// that is made once and kept in Caddy's storage, where a fleet shares it.
 	KeeperKeys []string `json:"keeper_keys,omitempty"`
 
+	// When the log's commits are forced onto the disk. `group`: with each group
+	// of events, so that a loss of power costs what the last milliseconds
+	// brought. `interval`: every `sync_interval`, which a loss of power costs
+	// then. `os`: when the operating system does, about 30 s on Linux. A crash
+	// of Caddy costs the same with all three. A change takes effect when Caddy
+	// is restarted. Default: `group`.
+	Sync string `json:"sync,omitempty"`
+
+	// The interval of `sync` `interval`, 5ms to 1m. Default: 1s.
+	SyncInterval caddy.Duration `json:"sync_interval,omitempty"`
+
+	// How many bytes of disk the log may take, at least 256 MiB. Near it, page
+	// events are refused first, then track, identify last; what goes is
+	// counted. A change takes effect when Caddy is restarted. Default: 1 GiB.
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	// How long an event may wait for Intilery before it is given up and
+	// counted, at least 1m. A change takes effect when Caddy is restarted.
+	// Default: 72h.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// The keys that seal the log and the dead letters on disk: 32 bytes each,
+	// as base64. The first seals, all open, so a new key is put in front and
+	// the old one kept for as long as events wait (`max_age`) and dead letters
+	// are kept. Placeholders are replaced; use {file.*} to keep them out of
+	// the configuration. With a wrong key nothing is sent or touched, events
+	// are held in memory, and the log says so. A change takes effect when
+	// Caddy is restarted. Default: nothing is sealed.
+	EncryptionKeys []string `json:"encryption_keys,omitempty"`
+
+	// How many bytes of disk the dead letters may take, at least 1 MiB. The
+	// oldest go first and are counted. Default: 64 MiB.
+	DeadLettersSize int64 `json:"dead_letters_size,omitempty"`
+
 	// The destinations by name. Sites without a name use `default`.
 	Destinations map[string]*Destination `json:"destinations,omitempty"`
 
@@ -52,7 +85,8 @@ type App struct {
 	logger  *zap.Logger
 	storage certmagic.Storage
 	queue   queue
-	dir     string // of queue, once taken
+	options forwarder.Settings // of queue
+	dir     string             // of queue, once taken
 	keys    atomic.Pointer[cookie.Keyring]
 	cancel  context.CancelFunc
 }
@@ -89,6 +123,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionKeys(repl); err != nil {
 		return err
 	}
+	if err := a.provisionQueue(repl); err != nil {
+		return err
+	}
 	if a.queue, err = takeQueue(dir); err != nil {
 		return err
 	}
@@ -108,15 +145,11 @@ func (a *App) provisionKeys(repl *caddy.Replacer) error {
 		}
 		return nil
 	}
-	lines := make([]string, len(a.KeeperKeys))
-	for i, key := range a.KeeperKeys {
-		line, err := repl.ReplaceOrErr(key, true, true)
-		if err != nil {
-			return fmt.Errorf("keeper_keys: key %d: %w; use 32 bytes as base64, or {file./path} of a file with them", i+1, err)
-		}
-		lines[i] = strings.TrimSpace(line)
+	keys, err := decodeKeys(a.KeeperKeys, repl)
+	if err != nil {
+		return fmt.Errorf("keeper_keys: %w", err)
 	}
-	ring, err := parseKeys(lines)
+	ring, err := cookie.NewKeyring(keys...)
 	if err != nil {
 		return fmt.Errorf("keeper_keys: %w", err)
 	}
@@ -137,7 +170,8 @@ func (a *App) Start() error {
 		case <-time.After(keyWait):
 		}
 	}
-	settings := forwarder.Settings{Logger: a.ctx.Slogger(), Version: version()}
+	settings := a.options
+	settings.Logger, settings.Version = a.ctx.Slogger(), version()
 	for name, d := range a.Destinations {
 		settings.Destinations = append(settings.Destinations, d.settings(name))
 	}

@@ -34,7 +34,6 @@ func sharingOf(method string, status int, h http.Header, now time.Time) sharing 
 		for _, line := range h[field] {
 			for directive := range strings.SplitSeq(line, ",") {
 				name, argument, _ := strings.Cut(strings.TrimSpace(directive), "=")
-				seconds := positive(argument)
 				switch strings.ToLower(name) {
 				case "no-store":
 					private = true
@@ -46,6 +45,7 @@ func sharingOf(method string, status int, h http.Header, now time.Time) sharing 
 				case "public", "must-understand":
 					public = true
 				case "s-maxage", "max-age", "stale-while-revalidate", "stale-if-error":
+					seconds := positive(argument)
 					fresh = fresh || seconds
 					stale = stale || !seconds
 				}

@@ -160,3 +160,22 @@ func TestCacheHit(t *testing.T) {
 		})
 	}
 }
+
+// Whatever an app writes there, a silent answer that is kept private is one
+// that no shared cache stores.
+func FuzzSharing(f *testing.F) {
+	f.Add("max-age=0, private=\"X\"", "0", "hit", 200)
+	f.Add("no-cache", "", "edge; hit", 301)
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, control, expires, status string, code int) {
+		h := http.Header{"Cache-Control": {control}, "Expires": {expires}, "Cache-Status": {status}, "X-Cache": {status}}
+		cacheHit(h)
+		if sharingOf(http.MethodGet, code, h, now) != silent {
+			return
+		}
+		keepPrivate(h)
+		if got := sharingOf(http.MethodGet, code, h, now); got != unshared {
+			t.Errorf("%q is %v", h["Cache-Control"], got)
+		}
+	})
+}

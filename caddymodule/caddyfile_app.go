@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -21,11 +23,20 @@ func init() {
 //		brand_id    <ID>
 //		auth_token  <token>
 //		endpoint    <url>
-//		data_dir    <path>
-//		keeper_keys <key>...
+//		rate        <requests per second>
+//		burst       <requests>
+//		nodes       <number>
+//
+//		data_dir          <path>
+//		keeper_keys       <key>...
+//		sync              group|interval <duration>|os
+//		max_size          <bytes>
+//		max_age           <duration>
+//		encryption_key    <key>...
+//		dead_letters_size <bytes>
 //	}
 //
-// data_dir and keeper_keys are of the app: they may stand in any one block.
+// Those from data_dir on are of the app: they may stand in any one block.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
 	if earlier, ok := existing.(httpcaddyfile.App); ok {
@@ -81,6 +92,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := argument(d, &dest.Endpoint); err != nil {
 				return err
 			}
+		case "rate", "burst", "nodes":
+			if err := dest.unmarshalRate(d); err != nil {
+				return err
+			}
 		case "data_dir":
 			var dir string
 			if err := argument(d, &dir); err != nil {
@@ -100,7 +115,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			a.KeeperKeys = keys
 		default:
-			return d.Errf("intilery: unknown option %q; use client_id, account_id, brand_id, auth_token, endpoint, data_dir or keeper_keys", option)
+			if slices.Contains(queueOptions, option) {
+				if err := a.unmarshalQueue(d); err != nil {
+					return err
+				}
+				continue
+			}
+			return d.Errf("intilery: unknown option %q; use client_id, account_id, brand_id, auth_token, endpoint, rate, burst, nodes, "+
+				"data_dir, keeper_keys, %s", option, strings.Join(queueOptions, ", "))
 		}
 	}
 	if a.Destinations == nil {

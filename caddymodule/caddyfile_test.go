@@ -63,6 +63,15 @@ func TestProvisioningErrors(t *testing.T) {
 		{"endpoint with a query", global(good + "\n endpoint https://a.example/?x=1"), `endpoint: "https://a.example/?x=1" is not accepted`},
 		{"keeper key", global(good + "\n keeper_keys c2hvcnQ="), "keeper_keys: key 1 is not 32 bytes as base64; make one with: openssl rand -base64 32"},
 		{"data_dir placeholder", global(good + "\n data_dir {env.NOT_SET_ANYWHERE}/x"), "data_dir {env.NOT_SET_ANYWHERE}/x"},
+		{"sync interval", global(good + "\n sync interval 1h"), "sync: interval 1h0m0s is not accepted; use 5ms to 1m0s"},
+		{"max_size", global(good + "\n max_size 1MiB"), "max_size: 1048576 bytes are not accepted; use 256MiB or more"},
+		{"max_age", global(good + "\n max_age 1s"), "max_age: 1s is not accepted; use 1m or more"},
+		{"dead_letters_size", global(good + "\n dead_letters_size 1KiB"), "dead_letters_size: 1024 bytes are not accepted; use 1MiB or more"},
+		{"encryption key", global(good + "\n encryption_key secret-value"), "encryption_key: key 1 is not 32 bytes as base64; make one with: openssl rand -base64 32"},
+		{"encryption key file", global(good + "\n encryption_key {file./nonexistent/key}"), "encryption_key: key 1: evaluated placeholder {file./nonexistent/key} is empty; use 32 bytes as base64"},
+		{"rate", global(good + "\n rate 1e9"), "destination default: rate: 1e+09 is not accepted; use requests per second above 0, up to 10000"},
+		{"burst", global(good + "\n burst 1000000"), "destination default: burst: 1000000 is not accepted; use 1 to 10000"},
+		{"nodes", global(good + "\n nodes 1000000"), "destination default: nodes: 1000000 is not accepted; use 1 to 1000"},
 		{"destination name", "{\n intilery UK {\n" + good + "\n }\n}\n:80 {\n intilery\n}", `destination name: "UK" is not accepted; use up to 32 of a-z`},
 		{"unknown destination", site("destination uk"), `destination: "uk" is not configured; use one of default`},
 		{"cookie name", site("cookie {\n name \"a b\"\n }"), `cookie: name "a b" is not accepted`},
@@ -107,5 +116,28 @@ func TestProvisioningErrors(t *testing.T) {
 	}
 	if err := caddy.Validate(&parsed); err != nil {
 		t.Errorf("one destination by name: %v", err)
+	}
+}
+
+// What no Caddyfile can say, JSON can.
+func TestProvisioningErrorsJSON(t *testing.T) {
+	for app, want := range map[string]string{
+		`"sync": "never"`:                            `sync: "never" is not accepted; use group, interval <duration> or os`,
+		`"sync_interval": "1s"`:                      "sync_interval: 1s is of no use with sync \"\"; use it with interval",
+		`"max_size": -1`:                             "max_size: -1 bytes are not accepted",
+		`"max_age": "-1h"`:                           "max_age: -1h0m0s is not accepted",
+		`"sync": "interval", "sync_interval": "-1s"`: "sync: interval -1s is not accepted",
+		`"dead_letters_size": -1`:                    "dead_letters_size: -1 bytes are not accepted",
+		`"destinations": {"d": {"client_id": "a", "auth_token": "t", "rate": -1}}`:  "destination d: rate: -1 is not accepted",
+		`"destinations": {"d": {"client_id": "a", "auth_token": "t", "burst": -1}}`: "destination d: burst: -1 is not accepted",
+		`"destinations": {"d": {"client_id": "a", "auth_token": "t", "nodes": -1}}`: "destination d: nodes: -1 is not accepted",
+	} {
+		var parsed caddy.Config
+		if err := json.Unmarshal([]byte(`{"apps": {"intilery": {`+app+`}}}`), &parsed); err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Validate(&parsed); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v\nwant  %q", err, want)
+		}
 	}
 }

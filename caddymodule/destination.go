@@ -41,6 +41,19 @@ type Destination struct {
 	// The base URL of the Tracking API. Default: `https://tracking.intilery.com`.
 	Endpoint string `json:"endpoint,omitempty"`
 
+	// How many requests per second may go out. Intilery allows 100 for all
+	// servers of a customer together; one request holds up to 950 kB of
+	// events. Default: 80.
+	Rate float64 `json:"rate,omitempty"`
+
+	// How many requests may follow each other at once. Intilery allows 500.
+	// Default: 50.
+	Burst int `json:"burst,omitempty"`
+
+	// How many servers share the rate and the burst: each takes its part.
+	// Default: 1.
+	Nodes int `json:"nodes,omitempty"`
+
 	token func() (string, error)
 }
 
@@ -98,6 +111,9 @@ func (d *Destination) provision(name string, repl *caddy.Replacer, logger *zap.L
 	}
 	if err := d.checkEndpoint(name); err != nil {
 		return err
+	}
+	if err := d.checkRate(); err != nil {
+		return fmt.Errorf("destination %s: %w", name, err)
 	}
 	return d.provisionToken(name, logger)
 }
@@ -167,6 +183,9 @@ func (d *Destination) settings(name string) forwarder.Destination {
 		AccountID: d.AccountID,
 		BrandID:   d.BrandID,
 		Token:     d.token,
+		Rate:      d.Rate,
+		Burst:     d.Burst,
+		Nodes:     d.Nodes,
 	}
 }
 

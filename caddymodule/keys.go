@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
 	"github.com/intilery/caddy-intilery/cookie"
@@ -41,15 +43,32 @@ func loadKeys(ctx context.Context, storage certmagic.Storage) (*cookie.Keyring, 
 
 // parseKeys builds the keyring of base64 lines, in either alphabet.
 func parseKeys(lines []string) (*cookie.Keyring, error) {
+	keys, err := decodeKeys(lines, nil)
+	if err != nil {
+		return nil, err
+	}
+	return cookie.NewKeyring(keys...)
+}
+
+// decodeKeys returns keys of 32 bytes that are given as base64, in either
+// alphabet, or as placeholders for it when there is a replacer. No error holds
+// a key.
+func decodeKeys(lines []string, repl *caddy.Replacer) ([][]byte, error) {
 	var keys [][]byte
 	for i, line := range lines {
-		key, ok := decodeBase64(line)
+		if repl != nil {
+			var err error
+			if line, err = repl.ReplaceOrErr(line, true, true); err != nil {
+				return nil, fmt.Errorf("key %d: %w; use 32 bytes as base64, or {file./path} of a file with them", i+1, err)
+			}
+		}
+		key, ok := decodeBase64(strings.TrimSpace(line))
 		if !ok || len(key) != 32 {
 			return nil, fmt.Errorf("key %d is not 32 bytes as base64; make one with: openssl rand -base64 32", i+1)
 		}
 		keys = append(keys, key)
 	}
-	return cookie.NewKeyring(keys...)
+	return keys, nil
 }
 
 // makeKeys makes the first key under the storage's lock, so that a fleet that

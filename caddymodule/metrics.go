@@ -11,6 +11,7 @@ import (
 // across reloads. No label holds a user, a path or an ID.
 var siteMetrics = struct {
 	identities *prometheus.CounterVec
+	keepers    prometheus.Counter
 	rejected   *prometheus.CounterVec
 	ignored    *prometheus.CounterVec
 	gated      *prometheus.CounterVec
@@ -23,6 +24,10 @@ var siteMetrics = struct {
 		Name: "caddy_intilery_identities_total",
 		Help: "Tracked responses by how the visitor's identity was resolved.",
 	}, []string{"reason"}),
+	keepers: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "caddy_intilery_keepers_refused_total",
+		Help: "Requests with a keeper cookie that none of the keys opens for this site: forged, truncated, or sealed by a key that was taken away.",
+	}),
 	rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_intilery_headers_rejected_total",
 		Help: "Intilery-* response headers whose value was refused, by header and reason.",
@@ -51,7 +56,7 @@ var siteMetrics = struct {
 
 func registerMetrics(registry *prometheus.Registry, more ...prometheus.Collector) error {
 	for _, c := range append([]prometheus.Collector{
-		siteMetrics.identities, siteMetrics.rejected, siteMetrics.ignored,
+		siteMetrics.identities, siteMetrics.keepers, siteMetrics.rejected, siteMetrics.ignored,
 		siteMetrics.gated, siteMetrics.links, siteMetrics.panics, siteMetrics.withdrawals,
 	}, more...) {
 		var already prometheus.AlreadyRegisteredError

@@ -281,6 +281,21 @@ func TestCacheHitIsNobodysWord(t *testing.T) {
 	}
 }
 
+// A keeper that is none of ours is as if it were not there, and is counted.
+func TestForgedKeeper(t *testing.T) {
+	r := newRig(t)
+	var told string
+	r.behind(func(w http.ResponseWriter, req *http.Request) { told = req.Header.Get(headerUserID) })
+	before := counter(t, siteMetrics.keepers)
+	resp := r.get("/", header("Cookie", "intilery_keeper=AbPtZCrCgLforged"))
+	if told != "" || len(resp.Header["Set-Cookie"]) != 2 {
+		t.Errorf("told user %q, cookies %v", told, resp.Header["Set-Cookie"])
+	}
+	if got := counter(t, siteMetrics.keepers) - before; got != 1 {
+		t.Errorf("counted %v, want 1", got)
+	}
+}
+
 // Consent: nothing is set, sent or told before it is given, all goes after it
 // is withdrawn.
 func TestConsent(t *testing.T) {

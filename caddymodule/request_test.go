@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -104,4 +105,38 @@ func TestPageAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No header makes a request both a document and something that must not count.
+func FuzzFacts(f *testing.F) {
+	f.Add("document", "text/html", chrome, "prefetch", "GET")
+	f.Add("", "text/html", "Googlebot", "", "GET")
+	f.Fuzz(func(t *testing.T, dest, accept, agent, purpose, method string) {
+		r := &http.Request{Method: method, Header: http.Header{
+			"Sec-Fetch-Dest": {dest}, "Accept": {accept}, "User-Agent": {agent}, "Sec-Purpose": {purpose},
+		}}
+		got := factsOf(r, nil)
+		if got.document && (!got.navigation || got.speculative || got.bot != "" || got.subresource || method != http.MethodGet) {
+			t.Errorf("%+v", got)
+		}
+		if got.subresource && got.navigation {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Reserved names and announcements survive any spelling.
+func FuzzStrip(f *testing.F) {
+	f.Add("intilery-track", "Checksum, Intilery-Track", "x")
+	f.Fuzz(func(t *testing.T, name, announced, value string) {
+		h := http.Header{name: {value}, http.TrailerPrefix + name: {value}, "Trailer": {announced}}
+		takeReserved(h)
+		stripResponse(h)
+		wantStripped(t, h, nil)
+		for left := range h {
+			if reserved(strings.TrimPrefix(left, http.TrailerPrefix)) {
+				t.Errorf("%q is left", left)
+			}
+		}
+	})
 }

@@ -75,6 +75,9 @@ func (v *visit) resolve() {
 		Now:             time.Now(),
 	}
 	v.id = v.h.jar().Resolve(v.request)
+	if v.id.BadKeeper {
+		siteMetrics.keepers.Inc()
+	}
 }
 
 // placeholder serves {intilery.anonymous_id}, {intilery.user_id},

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -112,7 +113,11 @@ func (l *backlog) Close() error     { return nil }
 
 func (l *backlog) n(lane string) int { return int(lane[len(lane)-1] - '0') }
 
-func (l *backlog) Acked(lane string) uint64           { return l.acked[l.n(lane)] }
+func (l *backlog) Acked(lane string) uint64                                 { return l.acked[l.n(lane)] }
+func (*backlog) DropHeld(func(string, []byte) bool) (n [wal.Classes]uint64) { return n }
+
+func (*backlog) Flush(context.Context) error { return nil }
+
 func (l *backlog) Wait(string) <-chan struct{}        { return nil }
 func (l *backlog) Append(string, uint8, []byte) error { return nil }
 func (l *backlog) Read(_ string, after uint64, maxBytes int) ([]Record, error) {

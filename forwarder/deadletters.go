@@ -1,12 +1,9 @@
 package forwarder
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,13 +18,13 @@ const (
 	olderDeadLetterFile = "dead-letters.1.jsonl"
 )
 
-// deadLetter is one line of the file: an event that Intilery will not take.
-type deadLetter struct {
+// DeadLetter is an event that Intilery will not take, as it is kept on disk.
+type DeadLetter struct {
 	Time        time.Time       `json:"time"`
 	Destination string          `json:"destination"`
 	Reason      string          `json:"reason"`
 	Status      int             `json:"status"`
-	Message     string          `json:"message,omitempty"`
+	Message     string          `json:"message,omitempty"` // the receiver's word
 	Event       json.RawMessage `json:"event"`
 }
 
@@ -36,9 +33,11 @@ type deadLetter struct {
 // the older one; the older one before it is dropped and its lines are counted.
 type deadLetters struct {
 	dir   string
-	limit int64 // for one file
+	limit atomic.Int64 // for one file
+	keys  sealer       // nil: lines are written as they are
 
 	gauges atomic.Pointer[DeadLetterStats] // so that Stats never waits on the disk
+	upkeep sync.Mutex                      // held by replay, purge and erase; before mu
 
 	mu        sync.Mutex
 	closed    bool
@@ -50,25 +49,30 @@ type deadLetters struct {
 	dropped   uint64
 }
 
-func newDeadLetters(dir string, bytes int64) *deadLetters {
-	return &deadLetters{dir: dir, limit: bytes / 2}
+func newDeadLetters(dir string, bytes int64, keys sealer) *deadLetters {
+	d := &deadLetters{dir: dir, keys: keys}
+	d.limit.Store(bytes / 2)
+	return d
 }
 
-// add writes a dead letter and syncs it. After an error nothing of it is left.
-func (d *deadLetters) add(l deadLetter) error {
-	line, err := json.Marshal(l)
+// add writes a dead letter and syncs it, unless that is not allowed when it is
+// its turn; nil allows it. After an error nothing of it is left.
+func (d *deadLetters) add(l DeadLetter, allowed func() bool) (added bool, err error) {
+	line, err := d.encode(l)
 	if err != nil {
-		return fmt.Errorf("dead letter: %w", err)
+		return false, fmt.Errorf("dead letter: %w", err)
 	}
-	line = append(line, '\n')
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.open(); err != nil {
-		return fmt.Errorf("dead letters: %w", err)
+	if allowed != nil && !allowed() {
+		return false, nil
 	}
-	if d.size > 0 && d.size+int64(len(line)) > d.limit {
+	if err := d.open(); err != nil {
+		return false, fmt.Errorf("dead letters: %w", err)
+	}
+	if d.size > 0 && d.size+int64(len(line)) > d.limit.Load() {
 		if err := d.rotate(); err != nil {
-			return fmt.Errorf("dead letters: %w", err)
+			return false, fmt.Errorf("dead letters: %w", err)
 		}
 	}
 	_, err = d.file.WriteAt(line, d.size)
@@ -77,12 +81,12 @@ func (d *deadLetters) add(l deadLetter) error {
 	}
 	if err != nil {
 		_ = d.file.Truncate(d.size) // else the next line overwrites it
-		return fmt.Errorf("dead letters: %w", err)
+		return false, fmt.Errorf("dead letters: %w", err)
 	}
 	d.size += int64(len(line))
 	d.lines++
-	d.gauges.Store(&DeadLetterStats{Lines: d.lines + d.older, Bytes: d.size + d.olderSize, Dropped: d.dropped})
-	return nil
+	d.gauge()
+	return true, nil
 }
 
 // open opens the file at first use, and looks at what earlier processes left.
@@ -96,27 +100,42 @@ func (d *deadLetters) open() error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	older, olderSize, err := countLines(filepath.Join(d.dir, olderDeadLetterFile))
+	if err := d.count(); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(d.dir, deadLetterFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(d.dir, deadLetterFile)
 	// A line without its end was cut off by a crash: it was never counted, and
 	// its event is still in the log.
-	lines, size, err := countLines(path)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Truncate(size), syncDir(d.dir)); err != nil {
+	if err := errors.Join(f.Truncate(d.size), syncDir(d.dir)); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	d.file, d.size, d.lines = f, size, lines
-	d.older, d.olderSize = older, olderSize
+	d.file = f
 	return nil
+}
+
+// count takes the files' sizes and numbers of lines.
+func (d *deadLetters) count() (err error) {
+	if d.older, d.olderSize, err = countLines(filepath.Join(d.dir, olderDeadLetterFile)); err != nil {
+		return err
+	}
+	if d.lines, d.size, err = countLines(filepath.Join(d.dir, deadLetterFile)); err != nil {
+		return err
+	}
+	d.gauge()
+	return nil
+}
+
+// look lets Stats tell of what earlier processes left before there is anything
+// to add. It leaves errors to add.
+func (d *deadLetters) look() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil && !d.closed {
+		_ = d.count()
+	}
 }
 
 // rotate makes the file the older one and begins another.
@@ -137,14 +156,17 @@ func (d *deadLetters) rotate() error {
 	return errors.Join(err, syncDir(d.dir))
 }
 
-// DeadLetterStats are gauges of the dead letters on disk. They are zero until
-// the first one is written.
+// DeadLetterStats are gauges of the dead letters on disk.
 type DeadLetterStats struct {
 	Lines uint64 // kept
 	Bytes int64
 	// Dropped counts those that had to make room for younger ones since the
 	// process began.
 	Dropped uint64
+}
+
+func (d *deadLetters) gauge() {
+	d.gauges.Store(&DeadLetterStats{Lines: d.lines + d.older, Bytes: d.size + d.olderSize, Dropped: d.dropped})
 }
 
 func (d *deadLetters) stats() DeadLetterStats {
@@ -168,41 +190,4 @@ func (d *deadLetters) close() error {
 	err := d.file.Close()
 	d.file = nil
 	return err
-}
-
-// countLines returns the number of whole lines of a file and their bytes; none
-// when there is no file.
-func countLines(path string) (lines uint64, size int64, err error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0, nil
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close()
-	buf := make([]byte, 64<<10)
-	var read int64
-	for {
-		n, err := f.Read(buf)
-		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
-			lines += uint64(bytes.Count(buf[:n], []byte{'\n'}))
-			size = read + int64(i) + 1
-		}
-		read += int64(n)
-		if err == io.EOF {
-			return lines, size, nil
-		}
-		if err != nil {
-			return 0, 0, err
-		}
-	}
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -23,13 +24,15 @@ func newSender(l *lane, ctx context.Context) *sender {
 	return &sender{lane: l, ctx: ctx, backoff: newBackoff()}
 }
 
-// deliver returns nil when each event of the batch was acknowledged or
-// dead-lettered; it returns ctx's error when that ended before.
+// deliver returns nil when each event of the batch was acknowledged,
+// dead-lettered, or given up by the log; it returns ctx's error when that ended
+// before.
 //
 // A batch that is rejected or too large is halved, and the first half is dealt
 // with before the second. So the lane keeps its order while it finds the event
 // that is to blame. parts holds the sizes of what is left, the next one last.
 func (s *sender) deliver(ctx context.Context, batch []Record) error {
+	w, d := &s.lane.window, s.lane.destination
 	parts := []int{len(batch)}
 	for len(parts) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -38,6 +41,13 @@ func (s *sender) deliver(ctx context.Context, batch []Record) error {
 		last := len(parts) - 1
 		n := parts[last]
 		a, tr, err := s.send(ctx, batch[:n])
+		if errors.Is(err, errSwept) {
+			if batch = w.still(batch); len(batch) == 0 {
+				return nil
+			}
+			parts = append(parts[:0], len(batch))
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -45,8 +55,10 @@ func (s *sender) deliver(ctx context.Context, batch []Record) error {
 		switch a.Class {
 		case tracking.Accepted:
 			s.backoff.Reset()
-			s.lane.destination.window.accept(n)
-			s.lane.acknowledge(batch[:n])
+			d.rejections.accept(n)
+			d.counts.rate.add(n)
+			d.settling.acknowledged(batch[:n])
+			w.end(batch[:n], &d.counts.acknowledged)
 			done = true
 		case tracking.Rejected, tracking.TooLarge:
 			s.backoff.Reset()
@@ -68,15 +80,13 @@ func (s *sender) deliver(ctx context.Context, batch []Record) error {
 		}
 		if done {
 			batch, parts = batch[n:], parts[:last]
-			if len(batch) > 0 {
-				s.lane.front.set(batch[0].Data)
-			} else {
-				s.lane.front.clear()
-			}
 		}
 	}
 	return nil
 }
+
+// errSwept says that events of the batch may no longer be sent.
+var errSwept = errors.New("the batch has shrunk")
 
 // send makes one attempt, as soon as the destination's gate and rate allow it.
 func (s *sender) send(ctx context.Context, events []Record) (tracking.Answer, transition, error) {
@@ -92,6 +102,11 @@ func (s *sender) send(ctx context.Context, events []Record) (tracking.Answer, tr
 		}
 		if !d.gate.valid(t) {
 			continue // the gate has closed while the lane waited for the rate
+		}
+		// While the lane waited, maybe for hours, events may have been given up.
+		if s.lane.window.sweep() {
+			d.gate.abandon(t)
+			return tracking.Answer{}, transition{}, errSwept
 		}
 		if t.probe {
 			d.token.refresh()
@@ -123,7 +138,9 @@ func (s *sender) attempt(events []Record) tracking.Answer {
 		size += sentBytes(r.Data)
 	}
 	s.body = appendBatch(slices.Grow(s.body[:0], size), events, time.Now())
+	began := time.Now()
 	a := d.client.Load().Send(s.ctx, token, s.body)
+	d.counts.took.observe(time.Since(began))
 	d.counts.request(a.Status)
 	d.log.Debug("batch sent", "lane", s.lane.name, "events", len(events), "bytes", len(s.body),
 		"status", a.Status, "answer", a.Class.String(), "event_id", a.EventID, "message", a.Message, "error", a.Err)
@@ -151,16 +168,19 @@ func (s *sender) learn(a tracking.Answer) {
 // returns false when the event has to be sent again.
 func (s *sender) bury(ctx context.Context, r Record, a tracking.Answer) (bool, error) {
 	d := s.lane.destination
-	if !d.window.reject() {
+	if !d.rejections.reject() {
 		d.tell(d.gate.reject(), a)
 		return false, nil
 	}
 	b := newBackoff()
 	for {
-		err := d.letters.add(deadLetter{
+		added, err := d.letters.add(DeadLetter{
 			Time: time.Now(), Destination: d.name, Reason: a.Class.String(),
 			Status: a.Status, Message: a.Message, Event: r.Data,
-		})
+		}, func() bool { return !s.lane.erased(&r) })
+		if err == nil && !added {
+			return false, nil // the next attempt sweeps it away
+		}
 		if err == nil {
 			break
 		}
@@ -171,37 +191,13 @@ func (s *sender) bury(ctx context.Context, r Record, a tracking.Answer) (bool, e
 	}
 	d.log.Warn("an event was rejected and is kept as a dead letter", "lane", s.lane.name,
 		"type", typeOf(r.Class).String(), "status", a.Status, "reason", a.Class.String())
-	d.queue.Ack(s.lane.name, r.Seq)
-	d.counts.deadLettered[r.Class%types].Add(1)
+	s.lane.window.end([]Record{r}, &d.counts.deadLettered)
 	return true, nil
 }
 
-// acknowledge counts events as delivered and moves the lane's cursor.
-func (l *lane) acknowledge(events []Record) {
-	d := l.destination
-	for _, r := range events {
-		d.counts.acknowledged[r.Class%types].Add(1)
-	}
-	d.queue.Ack(l.name, events[len(events)-1].Seq)
+// erased reports whether the event is of a visitor that was erased.
+func (l *lane) erased(r *Record) bool {
+	e := l.destination.erasures
+	list := e.list.Load()
+	return list != nil && len(*list) > 0 && e.covers(*list, l.name, r)
 }
-
-const (
-	batchPrefix = `{"batch":[`
-	batchSuffix = `]}`
-)
-
-// appendBatch appends the request's body. Each event is stamped with now as its
-// sentAt.
-func appendBatch(dst []byte, events []Record, now time.Time) []byte {
-	dst = append(dst, batchPrefix...)
-	for i, r := range events {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendSent(dst, r.Data, now)
-	}
-	return append(dst, batchSuffix...)
-}
-
-// sentBytes is what a stored event takes in a body.
-func sentBytes(event []byte) int { return len(event) + sentAtBytes + 1 }

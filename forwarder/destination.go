@@ -23,32 +23,39 @@ type destination struct {
 	letters *deadLetters
 	log     *slog.Logger
 
+	erasures *erasures
+
 	lanes   [lanesPerDestination]*lane
 	client  atomic.Pointer[tracking.Client]
 	token   token
 	limiter *limiter
 	gate    *gate
-	window  rejections
 	body    atomic.Int64 // the size limit of a request, as far as it is known
 	counts  counts
+
+	rejections rejections
+	settling   settling
 
 	// Guarded by Forwarder.mu.
 	stop context.CancelFunc // nil when it is not sent to
 	done chan struct{}      // closed when the lanes started last have ended
 }
 
-func newDestination(name string, queue Log, letters *deadLetters, log *slog.Logger) *destination {
+func newDestination(name string, queue Log, letters *deadLetters, erasures *erasures, log *slog.Logger) *destination {
 	d := &destination{
 		name:    name,
 		queue:   queue,
 		letters: letters,
 		log:     log.With("destination", name),
 		limiter: newLimiter(),
+
+		erasures: erasures,
+		settling: newSettling(),
 	}
 	d.gate = newGate(d.token.refresh)
 	d.body.Store(maxBody)
 	for n := range d.lanes {
-		d.lanes[n] = &lane{destination: d, number: n, name: laneName(name, n)}
+		d.lanes[n] = newLane(d, n)
 	}
 	return d
 }
@@ -60,7 +67,7 @@ func (d *destination) configure(c Destination, client *tracking.Client) {
 	d.token.source(c.Token)
 	d.limiter.configure(c.Rate, c.Burst, c.Nodes)
 	d.body.Store(maxBody)
-	d.window.reset()
+	d.rejections.reset()
 	d.gate.nudge()
 }
 
@@ -99,7 +106,7 @@ func (d *destination) halt() {
 func (d *destination) sent(t ticket, a tracking.Answer) transition {
 	tr := d.gate.leave(t, a)
 	if tr.from == MassRejection && tr.to == NotPaused {
-		d.window.reset()
+		d.rejections.reset()
 	}
 	d.tell(tr, a)
 	return tr

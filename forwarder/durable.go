@@ -13,6 +13,11 @@ func openLog(dir string, s Settings, l *slog.Logger) Log {
 		Dir:            filepath.Join(dir, "wal"),
 		RingBytes:      s.RingBytes,
 		FreeSpaceFloor: s.FreeSpaceFloor,
+		Sync:           s.Sync,
+		SyncEvery:      s.SyncEvery,
+		MaxBytes:       s.MaxBytes,
+		MaxAge:         s.MaxAge,
+		Keys:           s.EncryptionKeys,
 		Logger:         l,
 	})
 }

@@ -40,6 +40,8 @@ type Forwarder struct {
 	closed    bool
 	queue     Log // nil until the first Start
 	letters   *deadLetters
+	erasures  *erasures
+	opened    Settings        // with which the log was made
 	transport *http.Transport // for destinations that bring none
 	waiting   []held          // captured for destinations that are not known yet
 	held      int             // bytes in waiting
@@ -130,7 +132,13 @@ func (f *Forwarder) apply(s Settings) {
 	if f.queue == nil {
 		f.queue = f.newLog(f.dir, s, f.log)
 		f.queue.Start()
-		f.letters = newDeadLetters(f.dir, s.DeadLetterBytes)
+		f.letters = newDeadLetters(f.dir, s.DeadLetterBytes, s.keyring)
+		f.erasures = newErasures(f.dir, f.log)
+		f.lanes.Go(f.letters.look)
+		f.opened = s
+	} else {
+		f.letters.limit.Store(s.DeadLetterBytes / 2)
+		f.opened.tellChanges(s, f.log)
 	}
 	known := maps.Clone(*f.destinations.Load())
 	wanted := make(map[string]bool, len(s.Destinations))
@@ -138,7 +146,7 @@ func (f *Forwarder) apply(s Settings) {
 		wanted[c.Name] = true
 		d := known[c.Name]
 		if d == nil {
-			d = newDestination(c.Name, f.queue, f.letters, f.log)
+			d = newDestination(c.Name, f.queue, f.letters, f.erasures, f.log)
 			known[c.Name] = d
 		}
 		// The transport is the destination's own or the shared one.

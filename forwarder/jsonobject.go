@@ -52,6 +52,43 @@ func keyText(key []byte) []byte {
 	return key[1 : len(key)-1]
 }
 
+// rootField returns the value of a member of a stored event that is a string, as
+// it is written, without quotes; nil when there is none.
+func rootField(event []byte, name string) []byte {
+	for pos := 0; ; {
+		key, member, next, ok := nextMember(event, pos)
+		if !ok {
+			return nil
+		}
+		if string(key[1:len(key)-1]) == name {
+			return textOf(member[len(key):])
+		}
+		pos = next
+	}
+}
+
+// textOf returns a member's string as it is written, without quotes, given what
+// follows the key; nil when the value is no string.
+func textOf(rest []byte) []byte {
+	i := skipSpace(rest, skipSpace(rest, 0)+1)
+	if i >= len(rest) || rest[i] != '"' {
+		return nil
+	}
+	return rest[i+1 : skipString(rest, i)-1]
+}
+
+// unquoted is the value of a string as it is written without its quotes.
+func unquoted(raw []byte) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw)
+	}
+	var s string
+	if json.Unmarshal(append(append([]byte{'"'}, raw...), '"'), &s) != nil {
+		return string(raw)
+	}
+	return s
+}
+
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
 		i++

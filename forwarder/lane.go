@@ -16,24 +16,32 @@ type lane struct {
 	destination *destination
 	number      int
 	name        string // in the log
+	window      window // of the goroutine in run
 	front       frontier
 }
 
-// reader is what a lane has read ahead from the log.
-type reader struct {
-	lane    *lane
-	buf     []Record
-	last    uint64 // the sequence number read last
-	failing bool   // the last read failed
-	errors  *backoff.ExponentialBackOff
+func newLane(d *destination, n int) *lane {
+	l := &lane{destination: d, number: n, name: laneName(d.name, n)}
+	l.window.lane = l
+	return l
 }
 
 // run sends until ctx ends. A request that is under way then may complete until
 // send ends.
 func (l *lane) run(ctx, send context.Context) {
-	r := &reader{lane: l, errors: newBackoff()}
+	r := &reader{lane: l, window: &l.window, errors: newBackoff()}
 	s := newSender(l, send)
+	l.window.begin()
 	defer l.front.clear()
+	for {
+		err := l.destination.erasures.load()
+		if err == nil {
+			break
+		}
+		if r.outlast(ctx, err) != nil {
+			return
+		}
+	}
 	for {
 		batch, err := r.next(ctx)
 		if err != nil {
@@ -42,108 +50,103 @@ func (l *lane) run(ctx, send context.Context) {
 		if err := s.deliver(ctx, batch); err != nil {
 			return
 		}
+		l.destination.erasures.retire(l.destination.queue.Acked)
 	}
+}
+
+// reader makes batches of what comes into a lane.
+type reader struct {
+	lane    *lane
+	window  *window
+	pick    []int
+	failing bool // the last read failed
+	errors  *backoff.ExponentialBackOff
 }
 
 // next returns the next batch, of at least one event: at once when it is full,
 // else when the first of its events has waited for linger. It returns ctx's
 // error when that ends.
 func (r *reader) next(ctx context.Context) ([]Record, error) {
-	d := r.lane.destination
+	d, w := r.lane.destination, r.window
 	news := d.queue.Wait(r.lane.name)
 	var due <-chan time.Time
-	if len(r.buf) > 0 {
-		r.lane.front.set(r.buf[0].Data)
-	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		n, full := r.fit(int(d.body.Load()))
-		if full {
-			return r.take(n), nil
+		w.sweep()
+		limit := int(d.body.Load())
+		c := w.choose(limit, r.pick)
+		r.pick = c.pick
+		if c.full {
+			return w.batch(c), nil
 		}
-		more, err := r.read(int(d.body.Load()))
+		more, err := false, error(nil)
+		if c.held < maxHeldBytes {
+			more, err = w.read(limit - c.size)
+		}
 		if err != nil {
-			if !r.failing && ctx.Err() == nil {
-				d.log.Error("the queue cannot be read; its events are kept and reading is tried again", "lane", r.lane.name, "error", err)
-				r.failing = true
-			}
-			if err := sleep(ctx, nextBackoff(r.errors)); err != nil {
+			if err := r.outlast(ctx, err); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if r.failing {
-			d.log.Info("the queue can be read again", "lane", r.lane.name)
-			r.failing = false
-			r.errors.Reset()
-		}
+		r.recovered()
 		if more {
 			continue
 		}
-		if len(r.buf) > 0 && due == nil {
+		switch {
+		case len(c.pick) == 0:
+			due = nil
+		case due == nil:
 			t := time.NewTimer(linger)
 			defer t.Stop()
 			due = t.C
 		}
-		select {
-		case <-news:
-		case <-due:
-			return r.take(n), nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		ready, err := r.await(ctx, news, due, c.wake)
+		if err != nil {
+			return nil, err
+		}
+		if ready {
+			return w.batch(c), nil
 		}
 	}
 }
 
-// fit returns how many of the events read ahead fit into a body of limit bytes,
-// and whether that leaves one over.
-func (r *reader) fit(limit int) (n int, full bool) {
-	size := len(batchPrefix) + len(batchSuffix)
-	for i := range r.buf {
-		size += sentBytes(r.buf[i].Data)
-		if size > limit && i > 0 {
-			return i, true
-		}
+// await returns when there may be news, after wake if that is not zero, or when
+// due; then ready is true.
+func (r *reader) await(ctx context.Context, news <-chan struct{}, due <-chan time.Time, wake time.Duration) (ready bool, err error) {
+	var woken <-chan time.Time
+	if wake > 0 {
+		t := time.NewTimer(wake)
+		defer t.Stop()
+		woken = t.C
 	}
-	return len(r.buf), false
+	select {
+	case <-news:
+	case <-woken:
+	case <-due:
+		return true, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	return false, nil
 }
 
-// read reads ahead what a body of limit bytes still has room for, or one event
-// more, and reports whether there was anything.
-func (r *reader) read(limit int) (bool, error) {
-	l := r.lane
-	room := limit
-	for i := range r.buf {
-		room -= sentBytes(r.buf[i].Data)
+// outlast waits before the log is read again, and tells of the trouble once.
+func (r *reader) outlast(ctx context.Context, err error) error {
+	if !r.failing && ctx.Err() == nil {
+		r.lane.destination.log.Error("the queue cannot be read; its events are kept and reading is tried again",
+			"lane", r.lane.name, "error", err)
+		r.failing = true
 	}
-	// Before the log is open its cursor is not known, so ask each time.
-	r.last = max(r.last, l.destination.queue.Acked(l.name))
-	recs, err := l.destination.queue.Read(l.name, r.last, max(room, 1))
-	if err != nil || len(recs) == 0 {
-		return false, err
-	}
-	r.last = recs[len(recs)-1].Seq
-	for _, rec := range recs {
-		if !isStored(rec.Data) {
-			// Not written by this package, or mangled: it can only do harm.
-			l.destination.counts.lose(LostUnreadable)
-			continue
-		}
-		r.buf = append(r.buf, rec)
-	}
-	if len(r.buf) == 0 {
-		l.destination.queue.Ack(l.name, r.last)
-	} else {
-		l.front.set(r.buf[0].Data)
-	}
-	return true, nil
+	return sleep(ctx, nextBackoff(r.errors))
 }
 
-// take removes the first n events, which stay valid until the next read.
-func (r *reader) take(n int) []Record {
-	batch := r.buf[:n:n]
-	r.buf = append([]Record(nil), r.buf[n:]...)
-	return batch
+func (r *reader) recovered() {
+	if r.failing {
+		r.lane.destination.log.Info("the queue can be read again", "lane", r.lane.name)
+		r.failing = false
+		r.errors.Reset()
+	}
 }

@@ -1,6 +1,10 @@
 package forwarder
 
-import "github.com/intilery/caddy-intilery/forwarder/wal"
+import (
+	"context"
+
+	"github.com/intilery/caddy-intilery/forwarder/wal"
+)
 
 // Record is a stored event with its place in a lane.
 type Record = wal.Record
@@ -19,6 +23,11 @@ type Log interface {
 	Acked(lane string) uint64
 	// Ack acknowledges a lane up to a sequence number.
 	Ack(lane string, seq uint64)
+	// DropHeld removes the records for which match says so from memory, and
+	// returns how many, by class.
+	DropHeld(match func(lane string, rec []byte) bool) [wal.Classes]uint64
+	// Flush returns nil when all that was appended before is durable or shed.
+	Flush(ctx context.Context) error
 	// Wait returns the channel that is signalled when a lane may have something
 	// new to read.
 	Wait(lane string) <-chan struct{}

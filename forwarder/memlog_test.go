@@ -1,7 +1,9 @@
 package forwarder
 
 import (
+	"context"
 	"log/slog"
+	"maps"
 	"sync"
 
 	"github.com/intilery/caddy-intilery/forwarder/wal"
@@ -10,19 +12,22 @@ import (
 // memLog is a Log in memory. It survives the forwarder that closed it, like a
 // directory does: see reopen.
 type memLog struct {
-	mu      sync.Mutex
-	limit   int // unacknowledged records per lane; 0 = any number
-	started bool
-	closed  bool
-	readErr error
-	lanes   map[string]*memLane
-	stats   wal.Stats
+	mu       sync.Mutex
+	limit    int // unacknowledged records per lane; 0 = any number
+	started  bool
+	closed   bool
+	readErr  error
+	flushErr error
+	evict    bool // takes records and sheds them at once
+	lanes    map[string]*memLane
+	stats    wal.Stats
 }
 
 type memLane struct {
 	recs  []Record
 	last  uint64
 	acked uint64
+	read  uint64 // the highest sequence number that was read
 	news  chan struct{}
 }
 
@@ -69,6 +74,13 @@ func (m *memLog) Append(name string, class uint8, rec []byte) error {
 		m.stats.Shed[class][wal.ShedRingFull]++
 		return wal.ErrFull
 	}
+	if m.evict {
+		if m.stats.Shed[class] == nil {
+			m.stats.Shed[class] = make(map[wal.ShedCause]uint64)
+		}
+		m.stats.Shed[class][wal.ShedRingFull]++
+		return nil
+	}
 	l.last++
 	l.recs = append(l.recs, Record{Seq: l.last, Class: class, Data: rec})
 	select {
@@ -96,6 +108,7 @@ func (m *memLog) Read(name string, after uint64, maxBytes int) ([]Record, error)
 			break
 		}
 		recs = append(recs, r)
+		m.lanes[name].read = max(m.lanes[name].read, r.Seq)
 	}
 	return recs, nil
 }
@@ -114,6 +127,15 @@ func (m *memLog) Ack(name string, seq uint64) {
 	l.acked = max(l.acked, min(seq, l.last))
 }
 
+// DropHeld finds nothing: this log has no memory beside its lanes.
+func (m *memLog) DropHeld(func(string, []byte) bool) (n [wal.Classes]uint64) { return n }
+
+func (m *memLog) Flush(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.flushErr
+}
+
 func (m *memLog) Wait(name string) <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,6 +146,9 @@ func (m *memLog) Stats() wal.Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.stats
+	for c := range s.Shed {
+		s.Shed[c] = maps.Clone(s.Shed[c])
+	}
 	s.Lanes = make(map[string]wal.LaneStats)
 	for name, l := range m.lanes {
 		s.Lanes[name] = wal.LaneStats{Committed: l.last, Acked: l.acked}
@@ -137,6 +162,18 @@ func (m *memLog) Close() error {
 	defer m.mu.Unlock()
 	m.closed = true
 	return nil
+}
+
+// giveUp drops the first records of a lane, as for their age.
+func (m *memLog) giveUp(name string, seq uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lane(name)
+	if m.stats.Lost == nil {
+		m.stats.Lost = make(map[wal.LossCause]uint64)
+	}
+	m.stats.Lost["expired"] += seq - l.acked
+	l.acked = seq
 }
 
 // backlog is the number of records that are not acknowledged.

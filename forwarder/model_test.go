@@ -27,6 +27,7 @@ func TestModel(t *testing.T) {
 		what    string
 		visitor int
 		typ     Type
+		command bool
 		wait    time.Duration
 	}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -35,6 +36,7 @@ func TestModel(t *testing.T) {
 				what:    rapid.SampledFrom([]string{"capture", "capture", "capture", "capture", "capture", "capture", "reload", "remove", "restart"}).Draw(t, "what"),
 				visitor: rapid.IntRange(0, 12).Draw(t, "visitor"),
 				typ:     Type(rapid.IntRange(int(Page), int(Identify)).Draw(t, "type")),
+				command: rapid.Bool().Draw(t, "command"),
 				wait:    time.Duration(rapid.SampledFrom([]int{0, 0, 1, 300, 1000, 40_000}).Draw(t, "wait")) * time.Millisecond,
 			}
 		}), 1, 80).Draw(rt, "steps")
@@ -72,11 +74,15 @@ func TestModel(t *testing.T) {
 			open()
 			var taken []string // messageIds in order of capture, by Capture's word
 			visitors := map[string]int{}
+			var restarts []time.Time
 			for i, s := range steps {
 				switch s.what {
 				case "capture":
 					id := fmt.Sprintf("m%03d", i)
 					e := &Event{Type: s.typ, Name: "n", AnonymousID: fmt.Sprint("v", s.visitor), MessageID: id}
+					if s.typ == Track && s.command {
+						e.Name = "send_push"
+					}
 					if err := f.Capture("main", e); err == nil {
 						taken = append(taken, id)
 						visitors[id] = s.visitor
@@ -93,6 +99,7 @@ func TestModel(t *testing.T) {
 					f.Stop("other")
 				case "restart":
 					closeIt()
+					restarts = append(restarts, time.Now())
 					open()
 				}
 				time.Sleep(s.wait)
@@ -106,7 +113,7 @@ func TestModel(t *testing.T) {
 			}
 			closeIt()
 			dead := deadIDs(t, dir)
-			failure = errors.Join(failure, promises(rec.list(), taken, visitors, dead))
+			failure = errors.Join(failure, promises(rec.list(), taken, visitors, dead, restarts))
 		})
 		if failure != nil {
 			rt.Fatal(failure)
@@ -115,35 +122,69 @@ func TestModel(t *testing.T) {
 }
 
 // promises checks what a receiver saw against what was captured.
-func promises(requests []*request, taken []string, visitors map[string]int, dead map[string]bool) error {
-	accepted := map[string]int{} // messageId -> how often
-	failed := map[string]bool{}  // messageId -> was in an attempt whose end was not an acceptance
-	last := map[int]string{}     // visitor -> the latest messageId accepted for the first time
+func promises(requests []*request, taken []string, visitors map[string]int, dead map[string]bool, restarts []time.Time) error {
+	accepted := map[string]time.Time{} // messageId -> when first
+	failed := map[string]bool{}        // messageId -> was in an attempt whose end was not an acceptance
+	last := map[int]string{}           // visitor -> the latest messageId accepted for the first time
+	settled := map[int]time.Time{}     // visitor -> when a command may go
+	again := map[string]time.Time{}    // messageId -> when sent twice without a failure
 	for _, r := range requests {
 		good := r.status/100 == 2 && r.status != 0 && !r.refused
+		identified := map[int]bool{}
 		for _, c := range r.calls {
+			v := visitors[c.MessageID]
+			if c.Event == "send_push" && (r.at.Before(settled[v]) || identified[v]) {
+				return fmt.Errorf("visitor %d: command %s was sent before the identify had settled", v, c.MessageID)
+			}
+			identified[v] = identified[v] || c.Type == "identify"
 			if !good {
 				failed[c.MessageID] = true
 				continue
 			}
-			v := visitors[c.MessageID]
-			if accepted[c.MessageID] == 0 {
+			if accepted[c.MessageID].IsZero() {
 				if c.MessageID < last[v] {
 					return fmt.Errorf("visitor %d: %s came after %s", v, c.MessageID, last[v])
 				}
 				last[v] = c.MessageID
+				accepted[c.MessageID] = r.done
 			} else if !failed[c.MessageID] {
-				return fmt.Errorf("%s was sent twice without a failure", c.MessageID)
+				again[c.MessageID] = r.at
 			}
-			accepted[c.MessageID]++
+			if c.Type == "identify" {
+				settled[v] = r.done.Add(settleTime)
+			}
+		}
+	}
+	for id, at := range again {
+		if !overtook(id, accepted, at, visitors, restarts) {
+			return fmt.Errorf("%s was sent twice without a failure", id)
 		}
 	}
 	for _, id := range taken {
-		if accepted[id] == 0 && !dead[id] {
+		if accepted[id].IsZero() && !dead[id] {
 			return fmt.Errorf("%s is neither delivered nor a dead letter", id)
 		}
 	}
 	return nil
+}
+
+// overtook reports whether an event may have been sent again at that time: it
+// had overtaken an older one of its lane which was held back when the process
+// ended. Only that is forgotten by a restart.
+func overtook(id string, accepted map[string]time.Time, at time.Time, visitors map[string]int, restarts []time.Time) bool {
+	lane := func(id string) uint32 { return laneOf(&Event{AnonymousID: fmt.Sprint("v", visitors[id])}) }
+	for _, restart := range restarts {
+		if restart.Before(accepted[id]) || restart.After(at) {
+			continue
+		}
+		for other := range visitors {
+			if other < id && lane(other) == lane(id) && visitors[other] != visitors[id] &&
+				(accepted[other].IsZero() || !accepted[other].Before(restart)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // deadIDs returns the messageIds in the dead letters.

@@ -37,7 +37,8 @@ type request struct {
 	calls []call
 	// The answer, as far as it was given.
 	status  int
-	refused bool // success:false
+	refused bool      // success:false
+	done    time.Time // when it was given
 }
 
 type call struct {
@@ -96,7 +97,7 @@ func (v *receiver) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, rep.err
 	}
 	v.mu.Lock()
-	req.status, req.refused = rep.status, strings.Contains(rep.body, `"success":false`)
+	req.status, req.done, req.refused = rep.status, time.Now(), strings.Contains(rep.body, `"success":false`)
 	v.mu.Unlock()
 	return &http.Response{StatusCode: rep.status, Header: rep.header, Body: io.NopCloser(strings.NewReader(rep.body))}, nil
 }
@@ -149,7 +150,7 @@ func bubble(t *testing.T, answer func(*request) reply, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, log: newMemLog(), rec: &receiver{answer: answer}, out: &logBuffer{}}
 		r.Forwarder = newForwarder(t.TempDir(), r.log.opener)
-		r.set = Settings{Logger: slog.New(slog.NewTextHandler(r.out, nil)), Version: "1.0", Destinations: []Destination{r.destination("main")}}
+		r.set = Settings{Logger: testLogger(r.out), Version: "1.0", Destinations: []Destination{r.destination("main")}}
 		// Also when the test stops early: lanes that retry would keep the bubble alive.
 		defer func() {
 			if err := r.Close(); err != nil {
@@ -203,7 +204,7 @@ func balance(s Stats, before uint64) error {
 	in, out := before, s.Log.Backlog
 	for _, d := range s.Destinations {
 		in += d.Captured.Sum()
-		out += d.Acknowledged.Sum() + d.DeadLettered.Sum()
+		out += d.Acknowledged.Sum() + d.DeadLettered.Sum() + d.Erased.Sum()
 		for _, n := range d.Lost {
 			out += n
 		}
@@ -214,6 +215,9 @@ func balance(s Stats, before uint64) error {
 		}
 	}
 	for _, n := range s.Log.Lost {
+		out += n
+	}
+	for _, n := range s.Log.Erased {
 		out += n
 	}
 	if in != out {
@@ -249,3 +253,5 @@ next:
 	}
 	return n
 }
+
+func testLogger(out *logBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(out, nil)) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/wal"
 )
 
 // TestReload swaps settings under load: one consumer per lane, nothing twice.
@@ -130,6 +132,36 @@ func TestFailedReload(t *testing.T) {
 		r.after(time.Second)
 		if r.main().Pending != 1 {
 			t.Error("sent without any owner")
+		}
+	})
+}
+
+// TestChangedLogOptions: a reload that changes an option of the open log says
+// so, and applies the size of the dead letters.
+func TestChangedLogOptions(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		r.start()
+		if n := r.out.count("has changed"); n != 0 {
+			t.Errorf("told of %d changes without one", n)
+		}
+		r.set.MaxBytes, r.set.MaxAge, r.set.Sync = 512<<20, time.Hour, wal.SyncOS
+		r.set.EncryptionKeys = [][]byte{key(7)}
+		r.set.DeadLetterBytes = 2 << 20
+		r.start()
+		for _, option := range []string{"max_size", "max_age", "sync", "encryption_key"} {
+			if r.out.count("has changed", "option="+option) != 1 {
+				t.Errorf("%s: not told", option)
+			}
+		}
+		if n := r.Forwarder.letters.limit.Load(); n != 1<<20 {
+			t.Errorf("limit %d", n)
+		}
+		for _, s := range []Settings{
+			{MaxBytes: 1 << 20}, {MaxAge: time.Second}, {SyncEvery: time.Hour}, {EncryptionKeys: [][]byte{{1}}}, {MaxBytes: -1}, {MaxAge: -1}, {SyncEvery: -1},
+		} {
+			if err := r.Start("other", s); err == nil {
+				t.Errorf("%+v is accepted", s)
+			}
 		}
 	})
 }

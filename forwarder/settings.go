@@ -1,14 +1,18 @@
 package forwarder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
+	"github.com/intilery/caddy-intilery/forwarder/wal"
 )
 
 // DefaultDeadLetterBytes bounds the dead letters that are kept.
@@ -24,7 +28,7 @@ type Settings struct {
 	// Destinations are where events can go. Names must differ.
 	Destinations []Destination
 	// DeadLetterBytes bounds the size of the dead letters on disk, for all
-	// destinations. Default 64 MiB. The first settings count.
+	// destinations. Default 64 MiB.
 	DeadLetterBytes int64
 	// RingBytes bounds the memory that holds events until they are durable.
 	// Default 32 MiB. The first settings count.
@@ -32,7 +36,33 @@ type Settings struct {
 	// FreeSpaceFloor is the free space in bytes below which the log does not
 	// write to the disk. Default 64 MiB. The first settings count.
 	FreeSpaceFloor int64
+	// Sync says when the log's commits are forced onto the disk. Default
+	// wal.SyncGroup. The first settings count.
+	Sync wal.SyncPolicy
+	// SyncEvery is how often that happens under wal.SyncInterval. Default 1 s.
+	// The first settings count.
+	SyncEvery time.Duration
+	// MaxBytes bounds the log on disk. Default 1 GiB. The first settings count.
+	MaxBytes int64
+	// MaxAge is how long an event may wait before it is given up. Default 72 h.
+	// The first settings count.
+	MaxAge time.Duration
+	// EncryptionKeys seal the log and the dead letters: 32 bytes each, the first
+	// seals, all open. Default: nothing is sealed. The first settings count.
+	EncryptionKeys [][]byte
+
+	keyring sealer // made of EncryptionKeys; nil without
 }
+
+// Bounds of the log's options.
+const (
+	DefaultMaxBytes = 1 << 30
+	MinMaxBytes     = 256 << 20
+	DefaultMaxAge   = 72 * time.Hour
+	MinMaxAge       = time.Minute
+	MinSyncEvery    = 5 * time.Millisecond
+	MaxSyncEvery    = time.Minute
+)
 
 // Destination is one brand of one account at Intilery.
 type Destination struct {
@@ -78,6 +108,9 @@ func (s Settings) withDefaults() (Settings, error) {
 	if s.FreeSpaceFloor < 0 {
 		return s, fmt.Errorf("free space floor %d bytes: want 0 or more", s.FreeSpaceFloor)
 	}
+	if err := s.completeLog(); err != nil {
+		return s, err
+	}
 	seen := make(map[string]bool, len(s.Destinations))
 	list := make([]Destination, len(s.Destinations))
 	for i, d := range s.Destinations {
@@ -92,6 +125,50 @@ func (s Settings) withDefaults() (Settings, error) {
 	}
 	s.Destinations = list
 	return s, nil
+}
+
+// completeLog sets and checks the options of the log.
+func (s *Settings) completeLog() (err error) {
+	if s.SyncEvery == 0 {
+		s.SyncEvery = time.Second
+	}
+	if s.SyncEvery < MinSyncEvery || s.SyncEvery > MaxSyncEvery {
+		return fmt.Errorf("sync interval %v: want %v to %v", s.SyncEvery, MinSyncEvery, MaxSyncEvery)
+	}
+	if s.MaxBytes == 0 {
+		s.MaxBytes = DefaultMaxBytes
+	}
+	if s.MaxBytes < MinMaxBytes {
+		return fmt.Errorf("log size %d bytes: want at least 256 MiB", s.MaxBytes)
+	}
+	if s.MaxAge == 0 {
+		s.MaxAge = DefaultMaxAge
+	}
+	if s.MaxAge < MinMaxAge {
+		return fmt.Errorf("age %v: want at least %v", s.MaxAge, MinMaxAge)
+	}
+	s.keyring, err = newSealer(s.EncryptionKeys)
+	return err
+}
+
+// tellChanges says which options of the settings in force differ from those
+// with which the log was made, and wait for a restart.
+func (s *Settings) tellChanges(now Settings, log *slog.Logger) {
+	for _, o := range []struct {
+		option  string
+		changed bool
+	}{
+		{"sync", s.Sync != now.Sync || s.Sync == wal.SyncInterval && s.SyncEvery != now.SyncEvery},
+		{"max_size", s.MaxBytes != now.MaxBytes},
+		{"max_age", s.MaxAge != now.MaxAge},
+		{"encryption_key", !slices.EqualFunc(s.EncryptionKeys, now.EncryptionKeys, bytes.Equal)},
+		{"memory for events", s.RingBytes != now.RingBytes},
+		{"free space floor", s.FreeSpaceFloor != now.FreeSpaceFloor},
+	} {
+		if o.changed {
+			log.Warn("an option of the queue has changed and takes effect when the process is restarted; the old value stays in force", "option", o.option)
+		}
+	}
 }
 
 func (d *Destination) complete() error {

@@ -34,10 +34,10 @@ func (b ByType) Sum() uint64 { return b.Page + b.Track + b.Identify }
 //
 // Once nothing is captured or sent at the moment, over all destinations:
 //
-//	captured + backlog at the start = acknowledged + dead-lettered + shed + lost + pending
+//	captured + backlog at the start = acknowledged + dead-lettered + shed + lost + erased + pending
 //
 // where shed is that of the log (it may evict a captured event for one that is
-// worth more) and lost is that of the destinations and of the log.
+// worth more), and lost and erased are those of the destinations and of the log.
 type Stats struct {
 	// Destinations has all that were configured since the process began.
 	Destinations map[string]DestinationStats
@@ -51,8 +51,10 @@ type Stats struct {
 
 // DestinationStats is the account of one destination.
 type DestinationStats struct {
-	// Captured counts all events offered to Capture, refused ones included.
-	Captured, Acknowledged, DeadLettered ByType
+	// Captured counts all events offered to Capture, refused ones included, and
+	// dead letters that were replayed. Erased counts those in the log that were
+	// not sent because their visitor was erased.
+	Captured, Acknowledged, DeadLettered, Erased ByType
 	// Shed counts events that Capture refused for want of memory. They are part
 	// of the log's shed events.
 	Shed ByType
@@ -62,6 +64,14 @@ type DestinationStats struct {
 	// Pending is the number of events in the log, on disk, that are not yet
 	// acknowledged.
 	Pending uint64
+	// Lanes has what is pending by lane.
+	Lanes [lanesPerDestination]uint64
+	// DrainETA is how long the pending events take at the present rate of
+	// delivery; 0 when there are none, negative when that cannot be told because
+	// nothing was delivered in the last seconds.
+	DrainETA time.Duration
+	// RequestDurations tells how long attempts took.
+	RequestDurations Durations
 	// OldestPending is the timestamp of the oldest event that waits to be sent,
 	// as far as the lanes have read; zero when none waits.
 	OldestPending time.Time
@@ -111,6 +121,7 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 		Captured:     byType(&d.counts.captured),
 		Acknowledged: byType(&d.counts.acknowledged),
 		DeadLettered: byType(&d.counts.deadLettered),
+		Erased:       byType(&d.counts.erased),
 		Shed:         byType(&d.counts.shed),
 		Lost:         make(map[LossCause]uint64),
 		Requests:     d.counts.requestsByStatus(),
@@ -121,12 +132,21 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 			s.Lost[cause] = n
 		}
 	}
-	for _, l := range d.lanes {
+	s.RequestDurations = d.counts.took.read()
+	for i, l := range d.lanes {
 		if st := lanes[l.name]; st.Committed > st.Acked {
-			s.Pending += st.Committed - st.Acked
+			s.Lanes[i] = st.Committed - st.Acked
+			s.Pending += s.Lanes[i]
 		}
 		if t := l.front.time(); !t.IsZero() && (s.OldestPending.IsZero() || t.Before(s.OldestPending)) {
 			s.OldestPending = t
+		}
+	}
+	if s.Pending > 0 {
+		if rate := d.counts.rate.rate(); rate > 0 {
+			s.DrainETA = time.Duration(float64(s.Pending) / rate * float64(time.Second))
+		} else {
+			s.DrainETA = -1
 		}
 	}
 	s.Paused, s.PausedSince, s.NextTry = d.gate.state()
@@ -136,8 +156,11 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 
 // counts are the counters of one destination. Arrays are indexed by class.
 type counts struct {
-	captured, acknowledged, deadLettered, shed [types]atomic.Uint64
-	lost                                       [len(lossCauses)]atomic.Uint64
+	captured, acknowledged, deadLettered, shed, erased [types]atomic.Uint64
+	lost                                               [len(lossCauses)]atomic.Uint64
+
+	took durations // attempts
+	rate meter     // of events that were acknowledged
 
 	mu       sync.Mutex
 	requests map[int]uint64

@@ -15,11 +15,11 @@ const memTableSize = 8 << 20
 
 // badgerOptions are the settings of every generation: small, uncompacted (a
 // generation is removed whole), uncached, uncompressed (packs are compressed)
-// and synced at each commit.
+// and synced by the log.
 func badgerOptions(dir string, readOnly bool, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithReadOnly(readOnly).
-		WithSyncWrites(true).
+		WithSyncWrites(badgerSyncs).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
 		WithValueThreshold(1 << 20). // above any pack: the value log is never reclaimed

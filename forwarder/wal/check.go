@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -24,7 +25,10 @@ func (l *Log) compare(g *generation) (damaged bool, err error) {
 	}
 	found := make(map[uint16]span, len(names))
 	for id := range names {
-		s, ok := heldRange(txn, id)
+		s, ok, err := heldRange(txn, id, l.keys)
+		if err != nil {
+			return false, err
+		}
 		if ok {
 			found[id] = s
 		}
@@ -85,33 +89,41 @@ func laneNames(txn *badger.Txn) (map[uint16]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the table of lanes: %w", err)
 		}
-		names[uint16(id)] = string(v)
+		named, name, sound := parseName(v)
+		if !sound || uint64(named) != id {
+			return nil, fmt.Errorf("bad name in the table of lanes")
+		}
+		names[named] = name
 	}
 	return names, nil
 }
 
 // heldRange returns the first and the last sequence that a lane's sound packs
-// reach; false when there are none.
-func heldRange(txn *badger.Txn, id uint16) (s span, ok bool) {
+// reach; false when there are none. The error is ErrKey when its last pack is
+// sealed with a key that keys lack.
+func heldRange(txn *badger.Txn, id uint16, keys *Keyring) (s span, ok bool, err error) {
 	fwd := txn.NewIterator(laneIterator(id, false))
 	defer fwd.Close()
 	fwd.Rewind()
 	if !fwd.Valid() {
-		return span{}, false
+		return span{}, false, nil
 	}
 	_, first, keyOK := parseKey(fwd.Item().Key())
 	if !keyOK {
-		return span{}, false
+		return span{}, false, nil
 	}
 	back := txn.NewIterator(laneIterator(id, true))
 	defer back.Close()
 	for back.Seek(packKey(id, 1<<64-1)); back.Valid(); back.Next() {
-		h, err := itemHeader(back.Item())
+		h, err := itemHeader(back.Item(), keys)
+		if errors.Is(err, ErrKey) {
+			return span{}, false, err
+		}
 		if err == nil {
-			return span{first, h.last()}, true
+			return span{first, h.last()}, true, nil
 		}
 	}
-	return span{}, false
+	return span{}, false, nil
 }
 
 // laneIterator are the options for going over one lane's packs.
@@ -119,8 +131,9 @@ func laneIterator(id uint16, reverse bool) badger.IteratorOptions {
 	return badger.IteratorOptions{Prefix: packKey(id, 0)[:2], Reverse: reverse}
 }
 
-// itemHeader reads and checks the header of the pack at item.
-func itemHeader(item *badger.Item) (h header, err error) {
+// itemHeader reads and checks the header of the pack at item. The error is
+// ErrKey when the pack is sound and sealed with a key that keys lack.
+func itemHeader(item *badger.Item, keys *Keyring) (h header, err error) {
 	id, first, ok := parseKey(item.Key())
 	if !ok {
 		return header{}, errPack
@@ -128,6 +141,9 @@ func itemHeader(item *badger.Item) (h header, err error) {
 	vErr := item.Value(func(v []byte) error {
 		if h, err = parseHeader(v); err == nil && (h.lane != id || h.first != first) {
 			err = errPack
+		}
+		if err == nil && h.sealed && !keys.has([4]byte(v[headerSize:])) {
+			err = ErrKey
 		}
 		return err
 	})

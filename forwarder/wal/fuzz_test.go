@@ -9,23 +9,30 @@ import (
 
 // Any bytes under a right checksum: what a fault of ours, or a forger, could write.
 func FuzzPack(f *testing.F) {
-	p, err := newPacker()
+	p, err := newPacker(nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	frames := appendFrame(appendFrame(nil, 2, []byte("hello")), 0, bytes.Repeat([]byte("x"), 300))
-	h := header{lane: 3, first: 9, count: 2, time: 1}
-	f.Add(p.pack(h, frames))
-	f.Add(p.pack(header{lane: 3, first: 9, count: 1, time: 1}, appendFrame(nil, 1, nil)))
+	h := header{lane: 3, first: 9, counts: [Classes]uint32{1, 0, 1}, time: 1}
+	pack := func(v []byte, err error) []byte {
+		if err != nil {
+			f.Fatal(err)
+		}
+		return v
+	}
+	f.Add(pack(p.pack(h, frames, false)))
+	f.Add(pack(p.pack(header{lane: 3, first: 9, counts: [Classes]uint32{0, 1, 0}, time: 1}, appendFrame(nil, 1, nil), false)))
+	f.Add(pack(p.pack(h, frames, true)))
 	f.Add([]byte{})
 	f.Add(make([]byte, headerSize))
-	f.Add(append(p.pack(h, frames)[:headerSize], frames...))
+	f.Add(append(pack(p.pack(h, frames, false))[:headerSize], frames...))
 	u := new(unpacker)
 	f.Cleanup(u.close)
 	f.Fuzz(func(t *testing.T, v []byte) {
 		if _, err := parseHeader(v); err != nil && len(v) >= headerSize {
 			v = bytes.Clone(v)
-			binary.BigEndian.PutUint32(v[28:], packSum(v))
+			binary.BigEndian.PutUint32(v[sumAt:], packSum(v))
 		}
 		h, err := parseHeader(v)
 		if err != nil {
@@ -35,7 +42,7 @@ func FuzzPack(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(recs) != int(h.count) || recs[0].Seq != h.first || recs[len(recs)-1].Seq != h.last() {
+		if len(recs) != int(h.count()) || recs[0].Seq != h.first || recs[len(recs)-1].Seq != h.last() {
 			t.Fatalf("%d records from %d, header %+v", len(recs), recs[0].Seq, h)
 		}
 		size := 0
@@ -50,11 +57,14 @@ func FuzzPack(f *testing.F) {
 
 // One wrong byte anywhere in a pack is noticed.
 func TestPackChecksum(t *testing.T) {
-	p, err := newPacker()
+	p, err := newPacker(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := p.pack(header{lane: 3, first: 9, count: 1, time: 1}, appendFrame(nil, 2, bytes.Repeat([]byte("ab"), 200)))
+	v, err := p.pack(header{lane: 3, first: 9, counts: [Classes]uint32{0, 1, 0}, time: 1}, appendFrame(nil, 1, bytes.Repeat([]byte("ab"), 200)), false)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := parseHeader(v); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +81,7 @@ func TestPackChecksum(t *testing.T) {
 }
 
 func FuzzLedger(f *testing.F) {
-	s := state{nextGen: 4,
+	s := state{loose: true, nextGen: 4,
 		lanes: []laneState{{1, "d/0", 3, 8, 8}, {2, "d/1", 0, 0, 1 << 20}},
 		gens:  []genState{{3, 1700000000, map[uint16]span{1: {1, 8}}}}}
 	f.Add(s.encode())

@@ -24,8 +24,10 @@ type generation struct {
 	used   atomic.Int64    // Unix ns of the last use, for closing the idle ones
 	broken atomic.Bool     // reading it has gone wrong beyond one pack
 
-	unchecked bool            // not yet compared with the ledger; Log.mu guards it
-	named     map[uint16]bool // lanes whose name it holds; the writer's
+	synced    map[uint16]uint64 // by lane id: the last sequence that a power cut leaves; Log.mu guards it
+	topMem    int               // number of the highest memtable at the last sync; the writer's
+	unchecked bool              // not yet compared with the ledger; Log.mu guards it
+	named     map[uint16]bool   // lanes whose name it holds; the writer's
 
 	mu       sync.RWMutex // held shared while db is used, alone to open or close
 	db       *badger.DB   // nil when not open
@@ -36,27 +38,33 @@ type generation struct {
 func (l *Log) newGeneration(n uint64, born time.Time) *generation {
 	return &generation{
 		n: n, dir: filepath.Join(l.opt.Dir, genName(n)), born: born,
-		ranges: make(map[uint16]span), named: make(map[uint16]bool),
+		ranges: make(map[uint16]span), synced: make(map[uint16]uint64), named: make(map[uint16]bool),
 	}
 }
 
 // createGeneration begins a new generation and makes it the active one.
 func (l *Log) createGeneration() error {
+	l.settleBefore("the next one begins")
 	l.mu.Lock()
 	g := l.newGeneration(l.nextGen, l.now())
 	l.mu.Unlock()
 	if err := os.Mkdir(g.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("create a generation: %w", err)
 	}
-	if err := syncDir(l.opt.Dir); err != nil {
+	if err := errors.Join(l.keys.writeKeyFile(g.dir), syncDir(l.opt.Dir)); err != nil {
 		return err
 	}
 	g.mu.Lock()
 	err := l.openGeneration(g, true)
 	g.mu.Unlock()
+	if err == nil {
+		err = l.syncAll(g.dir)
+	}
 	if err != nil {
 		// It holds nothing yet. The next attempt begins with a clean directory.
-		return errors.Join(err, os.RemoveAll(g.dir))
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return errors.Join(err, l.closeGeneration(g), os.RemoveAll(g.dir))
 	}
 	l.mu.Lock()
 	l.nextGen++
@@ -170,6 +178,9 @@ func (l *Log) removeGeneration(g *generation) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.gone {
+		return nil
+	}
 	if err := l.closeGeneration(g); errors.Is(err, errNoCloseSpace) {
 		return err
 	} else if err != nil {
@@ -183,6 +194,8 @@ func (l *Log) removeGeneration(g *generation) error {
 	l.mu.Lock()
 	l.dropLocked(g)
 	l.mu.Unlock()
+	l.weighDue.Store(true)
+	nudge(l.wake)
 	if err := syncDir(l.opt.Dir); err != nil {
 		return err
 	}
@@ -202,7 +215,7 @@ func (l *Log) quarantine(g *generation, why error) error {
 	if err := l.closeGeneration(g); err != nil {
 		l.log.Warn("a damaged generation does not close cleanly", "error", err)
 	}
-	name := fmt.Sprintf("%s%s-%s", quarantinePrefix, l.now().UTC().Format("20060102T150405Z"), genName(g.n))
+	name := fmt.Sprintf("%s%s-%s", quarantinePrefix, l.wall().UTC().Format("20060102T150405Z"), genName(g.n))
 	if err := os.Rename(g.dir, filepath.Join(l.opt.Dir, name)); err != nil {
 		return fmt.Errorf("quarantine %s: %w", genName(g.n), err)
 	}

@@ -96,12 +96,13 @@ func TestFailedCommit(t *testing.T) {
 				r.add(entry{lane: &other, data: []byte("a 5"), class: 1})
 				scratch := New(o)
 				scratch.ring = r
-				gr := scratch.takeLocked(nil)
-				p, err := newPacker()
+				p, err := newPacker(nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				gr.encode(p, nil)
+				scratch.w.packer = p
+				gr := scratch.takeLocked()
+				<-gr.encoded
 				if err := l.commit(g, gr); err != nil {
 					t.Fatal(err)
 				}

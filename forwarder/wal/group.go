@@ -1,6 +1,9 @@
 package wal
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 const (
 	// maxGroup bounds a group's cost in bytes, so that even incompressible
@@ -28,6 +31,8 @@ type group struct {
 	entries []entry // until packs are made; order is the sequence
 	next    []int   // chains entries of one lane
 	lanes   []*lane // those touched, in order of appearance
+	encoded chan struct{}
+	err     error // of encoding
 }
 
 // pack is one key of the transaction.
@@ -38,10 +43,11 @@ type pack struct {
 	value []byte
 }
 
-// takeLocked moves a group's worth of records out of the ring and gives them
-// their sequences. Log.mu must be held, and no group be under way.
-func (l *Log) takeLocked(buf []entry) *group {
-	gr := &group{entries: buf[:0]}
+// takeLocked moves a group's worth of records out of the ring, gives them their
+// sequences and begins to encode them beside the caller; encoded is closed when
+// packs is there. Log.mu must be held, and groups taken before be encoded.
+func (l *Log) takeLocked() *group {
+	gr := &group{entries: l.w.entries[:0], encoded: make(chan struct{})}
 	var size int64
 	for len(gr.entries) < maxGroupRecords {
 		q := l.ring.next()
@@ -82,7 +88,23 @@ func (l *Log) takeLocked(buf []entry) *group {
 		ln.chainTail = i
 	}
 	gr.records = uint64(len(gr.entries))
-	l.group = gr
+	l.ring.taken += gr.cost
+	if l.group == nil {
+		l.group = gr
+	} else {
+		l.ahead = gr
+	}
+	// A ring that fills says that records come faster than the thorough way of
+	// compressing takes them.
+	fast := l.ring.waiting() > l.opt.RingBytes/4
+	l.w.entries = gr.entries
+	go func() {
+		defer close(gr.encoded)
+		l.w.frames = gr.encode(l.w.packer, l.w.frames, fast)
+		if cap(l.w.entries) > 1024 && gr.records < 256 {
+			l.w.entries, l.w.frames, l.w.packer.buf = nil, nil, nil // the flood is over
+		}
+	}()
 	return gr
 }
 
@@ -96,23 +118,25 @@ func (l *Log) freeIDLocked() uint16 {
 
 // encode makes the group's packs: one for each lane, or more where a lane has
 // more than fits one. It frees the records. It returns frames for reuse.
-func (gr *group) encode(p *packer, frames []byte) []byte {
+func (gr *group) encode(p *packer, frames []byte, fast bool) []byte {
 	for _, ln := range gr.lanes {
 		frames = frames[:0]
 		h := header{lane: ln.id}
 		finish := func() {
-			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: p.pack(h, frames)})
+			v, err := p.pack(h, frames, fast)
+			gr.err = errors.Join(gr.err, err)
+			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: v})
 		}
 		for i := ln.chainHead; i >= 0; i = gr.next[i] {
 			e := &gr.entries[i]
-			if h.count > 0 && len(frames)+len(e.data)+frameMax > maxPackRaw {
+			if len(frames) > 0 && len(frames)+len(e.data)+frameMax > maxPackRaw {
 				finish()
-				frames, h.count = frames[:0], 0
+				frames, h.counts = frames[:0], [Classes]uint32{}
 			}
-			if h.count == 0 {
+			if len(frames) == 0 {
 				h.first, h.time = e.order, e.at
 			}
-			h.count++
+			h.counts[e.class]++
 			frames = appendFrame(frames, e.class, e.data)
 		}
 		finish()
@@ -139,7 +163,7 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	for i := range gr.packs {
 		p := &gr.packs[i]
 		if !g.named[p.lane.id] {
-			if err := txn.Set(packKey(0, uint64(p.lane.id)), []byte(p.lane.name)); err != nil {
+			if err := txn.Set(packKey(0, uint64(p.lane.id)), appendName(nil, p.lane.id, p.lane.name)); err != nil {
 				return fmt.Errorf("name a lane: %w", err)
 			}
 		}
@@ -151,14 +175,20 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	if err := txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if l.opt.Sync == SyncGroup {
+		if err := l.syncMems(g); err != nil {
+			return err
+		}
+	}
 	for i := range gr.packs {
 		g.named[gr.packs[i].lane.id] = true
 	}
 	g.bytes.Add(size)
+	l.w.unweighed += size
 	return nil
 }
 
-// committedLocked takes over that gr is durable in g.
+// committedLocked takes over that gr is committed in g.
 func (l *Log) committedLocked(g *generation, gr *group) {
 	for i := range gr.packs {
 		p := &gr.packs[i]
@@ -169,6 +199,9 @@ func (l *Log) committedLocked(g *generation, gr *group) {
 		}
 		r.last = p.span.last
 		g.ranges[ln.id] = r
+		if l.opt.Sync == SyncGroup {
+			g.synced[ln.id] = r.last
+		}
 		if ln.head == 0 {
 			ln.head = p.at
 		}
@@ -176,5 +209,6 @@ func (l *Log) committedLocked(g *generation, gr *group) {
 	}
 	l.counts.committed += gr.records
 	l.ring.bytes -= gr.cost
-	l.group = nil
+	l.ring.taken -= gr.cost
+	l.group, l.ahead = l.ahead, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -20,6 +21,10 @@ func TestMain(m *testing.M) {
 	}
 	if dir := os.Getenv(holdDirEnv); dir != "" {
 		holdChild(dir)
+		return
+	}
+	if dir := os.Getenv(damageDirEnv); dir != "" {
+		damageChild(dir)
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -148,4 +153,33 @@ func sum(m map[ShedCause]uint64) (n uint64) {
 		n += v
 	}
 	return n
+}
+
+// savedLedger and restoreLedger bring a directory's ledger back to a moment,
+// as a crash at that moment would have left it.
+func savedLedger(t testing.TB, dir string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func restoreLedger(t testing.TB, dir string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "ledger"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noisy makes n records of that size which do not compress.
+func noisy(n, size int) [][]byte {
+	r := rand.NewChaCha8([32]byte{7})
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = make([]byte, size)
+		r.Read(out[i])
+	}
+	return out
 }

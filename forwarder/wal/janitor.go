@@ -1,6 +1,9 @@
 package wal
 
-import "sort"
+import (
+	"sort"
+	"time"
+)
 
 // maxOpenSealed is how many generations beside the active one stay open. One
 // is drained at a time as a rule; a second lets a lane that lags behind go on
@@ -8,24 +11,26 @@ import "sort"
 const maxOpenSealed = 2
 
 // tidyLoop is the janitor goroutine: it removes drained generations, puts
-// broken ones aside and closes idle ones, off the writer's path.
+// broken ones aside, drops what is too old and closes idle ones, off the writer's path.
 func (l *Log) tidyLoop() {
+	timer := time.NewTimer(l.opt.MaxAge)
+	defer timer.Stop()
 	for {
 		select {
 		case <-l.closing:
 			return
 		case <-l.tidyUp:
+		case <-timer.C:
+		}
+		if l.isPrepared() {
 			l.tidy()
+			timer.Reset(l.expire(l.now()))
 		}
 	}
 }
 
 func (l *Log) tidy() {
 	l.mu.Lock()
-	if !l.prepared {
-		l.mu.Unlock()
-		return
-	}
 	var broken, drained, rest []*generation
 	for _, g := range l.gens {
 		switch {

@@ -143,6 +143,24 @@ func (ln *lane) addLost(s span) uint64 {
 	return n
 }
 
+// without returns the parts of s that are neither lost nor acknowledged.
+func (ln *lane) without(s span) (parts []span) {
+	s.first = max(s.first, ln.acked+1)
+	for _, o := range ln.lost {
+		if o.last < s.first || o.first > s.last {
+			continue
+		}
+		if o.first > s.first {
+			parts = append(parts, span{s.first, o.first - 1})
+		}
+		s.first = o.last + 1
+	}
+	if s.first <= s.last {
+		parts = append(parts, s)
+	}
+	return parts
+}
+
 // passLost moves the cursor over lost ranges that follow it and returns it.
 func (ln *lane) passLost() uint64 {
 	for len(ln.lost) > 0 && ln.lost[0].first <= ln.acked+1 {

@@ -29,11 +29,15 @@ import (
 //	epoch    rises with each write; the valid slot with the higher one counts
 //	crc      CRC32C of the slot's bytes 0-15 and of payload
 //
-//	payload  uvarints: next generation number;
+//	payload  uvarints: 1 if loose, else 0; next generation number;
 //	         number of lanes, each: id, length of name, name, acked,
 //	           synced - acked, given out - synced;
 //	         number of generations, each: number, Unix s of its beginning,
 //	           number of ranges, each: lane id, first, count
+//
+// Loose says that records may have been committed which neither ledger nor disk
+// know of after a power cut: the policy is not SyncGroup and the log was not
+// closed. Sequences then jump at open, and every generation is looked into.
 //
 // When it is written: after each group commit into the current slot without a
 // sync, which costs microseconds and survives the death of the process; with a
@@ -56,6 +60,7 @@ var errLedger = errors.New("damaged ledger")
 
 // state is what the ledger holds.
 type state struct {
+	loose   bool
 	nextGen uint64
 	lanes   []laneState
 	gens    []genState
@@ -74,7 +79,11 @@ type genState struct {
 }
 
 func (s *state) encode() []byte {
-	b := binary.AppendUvarint(nil, s.nextGen)
+	b := []byte{0}
+	if s.loose {
+		b[0] = 1
+	}
+	b = binary.AppendUvarint(b, s.nextGen)
 	b = binary.AppendUvarint(b, uint64(len(s.lanes)))
 	for _, ln := range s.lanes {
 		b = binary.AppendUvarint(b, uint64(ln.id))
@@ -101,7 +110,11 @@ func (s *state) encode() []byte {
 // decodeState is the inverse of encode. Any bytes may be given.
 func decodeState(b []byte) (*state, error) {
 	d := decoder{b: b}
-	s := &state{nextGen: d.uvarint()}
+	flags := d.uvarint()
+	s := &state{loose: flags == 1, nextGen: d.uvarint()}
+	if flags > 1 {
+		d.bad = true
+	}
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
 		ln := laneState{id: d.uint16(), name: d.string(255)}
 		ln.acked = d.uvarint()

@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	generationPrefix = "gen-"
 	removedPrefix    = "removed-"
 	quarantinePrefix = "quarantine-"
 	sentinelName     = "OPENING"
@@ -24,6 +25,10 @@ const (
 // generation before that generation is put aside. Not at the first time: a kill
 // from outside that hits this moment must not put good records aside.
 const maxCrashes = 2
+
+// lastChance is how long records that are overdue at start may still be taken.
+// It also covers for a clock that is wrong when a machine starts.
+const lastChance = 10 * time.Minute
 
 var (
 	errLocked = errors.New("another process has it open")
@@ -44,6 +49,9 @@ func (l *Log) prepare() error {
 			return err
 		}
 		l.lock = lock
+	}
+	if err := l.checkKeys(); err != nil {
+		return err
 	}
 	if !l.w.loaded {
 		if err := l.load(); err != nil {
@@ -71,11 +79,34 @@ func (l *Log) prepare() error {
 	}
 	l.mu.Lock()
 	l.prepared = true
+	l.weighDue.Store(true)
 	for _, ln := range l.lanes {
 		nudge(ln.news)
 	}
 	l.mu.Unlock()
 	nudge(l.tidyUp)
+	return nil
+}
+
+// checkKeys returns ErrKey when there is a generation that the keys do not open.
+// It comes before anything is touched.
+func (l *Log) checkKeys() error {
+	if l.keys == nil {
+		k, err := NewKeyring(l.opt.Keys)
+		if err != nil {
+			return err
+		}
+		l.keys, l.dec.keys = k, k
+	}
+	files, err := os.ReadDir(l.opt.Dir)
+	if err != nil {
+		return fmt.Errorf("list the directory: %w", err)
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), generationPrefix) && !l.keys.opens(filepath.Join(l.opt.Dir, f.Name())) {
+			return fmt.Errorf("%s: %w", f.Name(), ErrKey)
+		}
+	}
 	return nil
 }
 
@@ -101,7 +132,7 @@ func (l *Log) load() error {
 		if strings.HasPrefix(name, quarantinePrefix) {
 			quarantined++
 		}
-		if num, ok := strings.CutPrefix(name, "gen-"); ok && f.IsDir() {
+		if num, ok := strings.CutPrefix(name, generationPrefix); ok && f.IsDir() {
 			if n, err := strconv.ParseUint(num, 10, 64); err == nil && genName(n) == name {
 				onDisk[n] = true
 			}
@@ -117,6 +148,7 @@ func (l *Log) load() error {
 	defer l.mu.Unlock()
 	l.counts.quarantined = quarantined
 	l.nextGen = max(st.nextGen, 1)
+	l.w.skip = st.loose
 	for _, s := range st.lanes {
 		ln := l.adoptLane(s.id, s.name)
 		if ln == nil {
@@ -124,11 +156,12 @@ func (l *Log) load() error {
 		}
 		ln.acked, ln.synced, ln.last = s.acked, s.synced, s.last
 	}
-	for _, s := range st.gens {
-		g := l.newGeneration(s.n, time.Unix(s.born, 0))
+	for i, s := range st.gens {
+		age := min(max(l.wall().Sub(time.Unix(s.born, 0)), 0), l.opt.MaxAge-min(lastChance, l.opt.MaxAge))
+		g := l.newGeneration(s.n, l.now().Add(-age))
 		for id, r := range s.ranges {
 			if l.byID[id] != nil {
-				g.ranges[id] = r
+				g.ranges[id], g.synced[id] = r, r.last
 			}
 		}
 		if !onDisk[s.n] {
@@ -138,7 +171,9 @@ func (l *Log) load() error {
 			continue
 		}
 		delete(onDisk, s.n)
-		g.unchecked = !whole
+		// The last one took writes when the ledger was written, and more since,
+		// even if there is a newer one that the ledger does not know.
+		g.unchecked = !whole || st.loose || i == len(st.gens)-1
 		l.gens = append(l.gens, g)
 	}
 	for n := range onDisk {
@@ -163,7 +198,7 @@ func (l *Log) load() error {
 func (l *Log) headLocked(ln *lane) int64 {
 	for _, g := range l.gens {
 		if r, ok := g.ranges[ln.id]; ok && r.last > ln.acked {
-			return g.born.UnixMilli()
+			return l.wall().Add(-l.now().Sub(g.born)).UnixMilli()
 		}
 	}
 	return 0
@@ -189,6 +224,9 @@ func (l *Log) check(g *generation, write bool) error {
 	damaged := false
 	if err == nil {
 		damaged, err = l.compare(g)
+	}
+	if err == nil {
+		err = l.vouch(g)
 	}
 	g.mu.Unlock()
 	if errors.Is(err, errDamaged) {

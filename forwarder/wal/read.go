@@ -99,12 +99,26 @@ type result struct {
 }
 
 func (l *Log) readGeneration(g *generation, id uint16, want span, maxBytes int) (res result, err error) {
+	err = l.use(g, func() error {
+		txn := g.db.NewTransaction(false)
+		defer txn.Discard()
+		s := scan{dec: &l.dec, want: want, maxBytes: maxBytes}
+		res, err = s.run(txn, id)
+		return err
+	})
+	return res, err
+}
+
+// use runs f while g is open, and opens it before if need be. The error is
+// errGone when g is not there any more, errDamaged when Badger cannot cope.
+func (l *Log) use(g *generation, f func() error) (err error) {
+	l.reads.Add(1)
 	g.mu.RLock()
 	for g.db == nil {
 		gone := g.gone
 		g.mu.RUnlock()
 		if gone {
-			return result{}, errGone
+			return errGone
 		}
 		g.mu.Lock()
 		if !g.gone {
@@ -112,7 +126,7 @@ func (l *Log) readGeneration(g *generation, id uint16, want span, maxBytes int) 
 		}
 		g.mu.Unlock()
 		if err != nil {
-			return result{}, err
+			return err
 		}
 		nudge(l.tidyUp)
 		g.mu.RLock()
@@ -121,13 +135,10 @@ func (l *Log) readGeneration(g *generation, id uint16, want span, maxBytes int) 
 	g.used.Store(l.now().UnixNano())
 	defer func() {
 		if p := recover(); p != nil {
-			res, err = result{}, fmt.Errorf("%w: badger panicked: %v", errDamaged, p)
+			err = fmt.Errorf("%w: badger panicked: %v", errDamaged, p)
 		}
 	}()
-	txn := g.db.NewTransaction(false)
-	defer txn.Discard()
-	s := scan{dec: &l.dec, want: want, maxBytes: maxBytes}
-	return s.run(txn, id)
+	return f()
 }
 
 // scan reads the packs of one lane over a range.
@@ -143,7 +154,7 @@ type scan struct {
 func (s *scan) run(txn *badger.Txn, id uint16) (result, error) {
 	it := txn.NewIterator(laneIterator(id, false))
 	defer it.Close()
-	s.seek(txn, it, id)
+	seekPack(txn, it, id, s.want.first)
 	for ; it.Valid(); it.Next() {
 		_, first, ok := parseKey(it.Item().Key())
 		if !ok {
@@ -174,14 +185,14 @@ func (s *scan) run(txn *badger.Txn, id uint16) (result, error) {
 	return s.res, nil
 }
 
-// seek places it at the pack that holds want.first, or else after it. Readers
+// seekPack places it at the pack that holds seq, or else after it. Readers
 // nearly always go on at the beginning of a pack; only when they do not, a
 // second iterator looks for the pack around.
-func (s *scan) seek(txn *badger.Txn, it *badger.Iterator, id uint16) {
-	key := packKey(id, s.want.first)
+func seekPack(txn *badger.Txn, it *badger.Iterator, id uint16, seq uint64) {
+	key := packKey(id, seq)
 	it.Seek(key)
 	if it.Valid() {
-		if _, first, ok := parseKey(it.Item().Key()); ok && first == s.want.first {
+		if _, first, ok := parseKey(it.Item().Key()); ok && first == seq {
 			return
 		}
 	}

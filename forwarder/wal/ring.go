@@ -21,7 +21,8 @@ func (e *entry) cost() int64 { return int64(len(e.data)) + entryOverhead }
 // grows on demand and gives memory back when empty. Log.mu guards it.
 type ring struct {
 	limit int64
-	bytes int64 // waiting and taken, until release
+	bytes int64 // waiting and taken, until their commit
+	taken int64 // the part of bytes that is in groups
 	order uint64
 	queue [Classes]fifo
 }
@@ -52,6 +53,9 @@ func (r *ring) add(e entry) (evicted [Classes]uint64, ok bool) {
 	r.queue[e.class].push(e)
 	return evicted, true
 }
+
+// waiting returns the bytes that no group has taken yet.
+func (r *ring) waiting() int64 { return r.bytes - r.taken }
 
 // next returns the queue whose head is the oldest record; nil when all are empty.
 func (r *ring) next() *fifo {

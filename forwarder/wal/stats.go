@@ -15,6 +15,7 @@ const (
 	ShedNotOpen   ShedCause = "not_open"   // the directory cannot be opened (yet)
 	ShedDiskFull  ShedCause = "disk_full"  // free space is below the floor
 	ShedDiskError ShedCause = "disk_error" // commits fail
+	ShedCapBytes  ShedCause = "cap_bytes"  // the directory is nearly at MaxBytes
 )
 
 // LossCause says how records came to be lost that the log had accepted.
@@ -25,6 +26,8 @@ const (
 	LostMissing     LossCause = "missing"     // synced once, and not on disk any more
 	LostCorrupt     LossCause = "corrupt"     // on disk, but its checksum is wrong
 	LostQuarantined LossCause = "quarantined" // in a generation that cannot be opened or read
+	LostCapBytes    LossCause = "cap_bytes"   // dropped with the oldest generation, at MaxBytes
+	LostExpired     LossCause = "expired"     // dropped unacknowledged at MaxAge
 	LostAtClose     LossCause = "closed"      // still in the ring when Close had to give up
 )
 
@@ -42,13 +45,16 @@ const (
 )
 
 // Stats is a snapshot of a log. Counters run from New and never fall. Once
-// nothing is in the ring, Appended = Committed + Shed + Lost[LostAtClose], the
-// sums taken over all classes and causes.
+// nothing is in the ring, Appended = Committed + Shed + Erased +
+// Lost[LostAtClose], the sums taken over all classes and causes.
 type Stats struct {
 	Appended                 [Classes]uint64               // records offered, by class, shed ones included
 	Committed                uint64                        // records made durable
 	Shed                     [Classes]map[ShedCause]uint64 // records that the full ring refused or evicted
 	Lost                     map[LossCause]uint64          // records accepted that can never be read
+	Erased                   [Classes]uint64               // records removed by DropHeld, by class
+	Dropped                  [Classes]map[LossCause]uint64 // what of Lost was dropped on purpose, by class
+	Reads                    uint64                        // how often a generation was read from
 	Lanes                    map[string]LaneStats          // by name
 	Condition                Condition                     // the state in one word
 	Reason                   string                        // for a person; empty when the condition is OK
@@ -69,6 +75,8 @@ type counters struct {
 	committed   uint64
 	shed        [Classes]map[ShedCause]uint64
 	lost        map[LossCause]uint64
+	dropped     [Classes]map[LossCause]uint64
+	erased      [Classes]uint64
 	quarantined int
 }
 
@@ -82,7 +90,21 @@ func (c *counters) addShed(class uint8, cause ShedCause, n uint64) {
 	c.shed[class][cause] += n
 }
 
+func (c *counters) addDropped(class uint8, cause LossCause, n uint64) {
+	if n == 0 {
+		return
+	}
+	if c.dropped[class] == nil {
+		c.dropped[class] = make(map[LossCause]uint64)
+	}
+	c.dropped[class][cause] += n
+	c.addLost(cause, n)
+}
+
 func (c *counters) addLost(cause LossCause, n uint64) {
+	if n == 0 {
+		return
+	}
 	if c.lost == nil {
 		c.lost = make(map[LossCause]uint64)
 	}
@@ -104,11 +126,14 @@ func (l *Log) Stats() Stats {
 		Lanes:       make(map[string]LaneStats, len(l.lanes)),
 		RingBytes:   l.ring.bytes,
 		FreeBytes:   free,
+		Erased:      l.counts.erased,
+		Reads:       l.reads.Load(),
 		Quarantined: l.counts.quarantined,
 		Generations: len(l.gens),
 	}
 	for c, m := range l.counts.shed {
 		s.Shed[c] = maps.Clone(m)
+		s.Dropped[c] = maps.Clone(l.counts.dropped[c])
 	}
 	s.Condition, s.Reason = l.conditionLocked()
 	oldest := l.ring.oldestTime()
@@ -123,7 +148,7 @@ func (l *Log) Stats() Stats {
 		}
 	}
 	if oldest != 0 {
-		s.OldestAge = max(0, l.now().Sub(time.UnixMilli(oldest)))
+		s.OldestAge = max(0, l.wall().Sub(time.UnixMilli(oldest)))
 	}
 	dirs := make([]string, len(l.gens))
 	for i, g := range l.gens {
@@ -134,55 +159,6 @@ func (l *Log) Stats() Stats {
 		s.DiskBytes += dirBytes(dir)
 	}
 	return s
-}
-
-// trouble is what keeps the log from committing, if anything. Log.mu guards it.
-type trouble struct {
-	cond   Condition // Opening, Held, Failing, or empty
-	reason string
-}
-
-func (t *trouble) shedCause() ShedCause {
-	switch t.cond {
-	case Opening:
-		return ShedNotOpen
-	case Held:
-		return ShedDiskFull
-	case Failing:
-		return ShedDiskError
-	}
-	return ShedRingFull
-}
-
-func (l *Log) conditionLocked() (Condition, string) {
-	switch {
-	case l.closed:
-		return Closed, "the log was closed"
-	case l.trouble.cond != "":
-		return l.trouble.cond, l.trouble.reason
-	case l.active == nil:
-		return Opening, "the log has not been opened yet"
-	case l.counts.quarantined > 0:
-		return Degraded, "there are quarantined generations in " + l.opt.Dir +
-			"; remove the quarantine directories once their contents are dealt with"
-	}
-	return OK, ""
-}
-
-// setTrouble reports a new state of affairs once; an empty one ends the trouble.
-func (l *Log) setTrouble(t trouble) {
-	l.mu.Lock()
-	before := l.trouble
-	l.trouble = t
-	l.mu.Unlock()
-	switch {
-	case t == before:
-	case t.cond == "":
-		l.log.Info("the queue is written to disk again", "dir", l.opt.Dir)
-	default:
-		l.log.Error("the queue cannot be written to disk; events are held in memory and shed when it is full",
-			"dir", l.opt.Dir, "condition", string(t.cond), "reason", t.reason)
-	}
 }
 
 // dirBytes returns the bytes allocated to the files in dir.

@@ -1,0 +1,158 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { ageKeeper } from './keeper.mjs';
+import { until } from './wait.mjs';
+
+const PROGRAM = '/usr/bin/chromium';
+
+/** Chromium with a profile on disk for each visitor. */
+export class Chromium {
+  static title = 'Chromium';
+
+  static version() {
+    return execFileSync(PROGRAM, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString().match(/[\d.]+/)[0];
+  }
+
+  constructor(stack) {
+    this.stack = stack;
+  }
+
+  async start() {}
+
+  async stop() {}
+
+  async visitor() {
+    return new Visitor(this.stack, await mkdtemp(join(this.stack.dir, 'profile-')));
+  }
+}
+
+class Visitor {
+  constructor(stack, profile) {
+    this.stack = stack;
+    this.profile = profile;
+  }
+
+  async #start() {
+    this.context ??= await chromium.launchPersistentContext(this.profile, {
+      executablePath: PROGRAM,
+      args: [
+        '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+        '--disable-component-update', '--disable-sync', '--ignore-certificate-errors',
+        `--host-resolver-rules=MAP *.test 127.0.0.1:${this.stack.port}`,
+      ],
+      // Its own reasons to turn the back/forward cache off are not ours.
+      ignoreDefaultArgs: ['--disable-back-forward-cache'],
+      ignoreHTTPSErrors: true,
+    });
+  }
+
+  /** Opens the URLs in tabs of their own, all at once. */
+  async open(...urls) {
+    await this.#start();
+    return openTabs(this.context, urls);
+  }
+
+  /** Closes the browser; the profile stays. */
+  async leave() {
+    await this.context?.close();
+    this.context = undefined;
+  }
+
+  async cookies() {
+    await this.#start();
+    return readCookies(this.context);
+  }
+
+  /**
+   * Makes the profile look as if `days` had passed. cap names a cookie that the
+   * browser is taken to cap at seven days, as browsers with ITP or Brave do.
+   */
+  async away(days, { cap } = {}) {
+    await this.#start();
+    const now = Date.now() / 1000;
+    for (const cookie of await this.context.cookies()) {
+      if (cookie.name === cap) cookie.expires = Math.min(cookie.expires, now + 7 * 86400);
+      cookie.expires -= days * 86400;
+      if (cookie.name === 'intilery_keeper') cookie.value = aged(this.stack.key, cookie, days);
+      await this.context.clearCookies({ name: cookie.name, domain: cookie.domain });
+      if (cookie.expires > now) await this.context.addCookies([cookie]);
+    }
+    await this.leave();
+  }
+
+  /** A private window beside the normal ones. */
+  async privately() {
+    await this.#start();
+    const context = await this.context.browser().newContext({ ignoreHTTPSErrors: true });
+    return {
+      open: (...urls) => openTabs(context, urls),
+      cookies: () => readCookies(context),
+      leave: () => context.close(),
+    };
+  }
+}
+
+/** Returns the value of a keeper cookie, `days` older. */
+export function aged(key, cookie, days) {
+  return ageKeeper(cookie.value, {
+    key, name: cookie.name, site: cookie.domain.replace(/^\./, ''), seconds: days * 86400,
+  });
+}
+
+const openTabs = (context, urls) => Promise.all(urls.map(async (url) => {
+  const page = await context.newPage();
+  const tab = new Tab(page, await context.newCDPSession(page));
+  await tab.go(url);
+  return tab;
+}));
+
+async function readCookies(context) {
+  const days = (expires) => (expires - Date.now() / 1000) / 86400;
+  return (await context.cookies()).map(({ name, value, domain, expires, httpOnly }) => ({
+    name, value, domain, httpOnly, days: days(expires),
+  }));
+}
+
+class Tab {
+  constructor(page, session) {
+    this.page = page;
+    this.session = session;
+  }
+
+  /** Goes to url, which may redirect. */
+  async go(url) {
+    await this.page.goto(url, { waitUntil: 'load' });
+  }
+
+  /**
+   * Runs a function in the page and returns what it returns. By the protocol
+   * itself, since playwright loses pages that come from the back/forward cache.
+   */
+  async run(fn, argument) {
+    const { result, exceptionDetails } = await this.session.send('Runtime.evaluate', {
+      expression: `(${fn})(${JSON.stringify(argument)})`, awaitPromise: true, returnByValue: true, userGesture: true,
+    });
+    if (exceptionDetails) throw new Error(`in the page: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);
+    return result.value;
+  }
+
+  /** Follows a link, as a person does. Speculation rules serve no other navigation. */
+  async follow(url) {
+    await this.run((href) => {
+      document.body.append(Object.assign(document.createElement('a'), { href, id: 'onwards', textContent: 'onwards' }));
+    }, url);
+    await Promise.all([this.page.waitForURL(url), this.page.click('#onwards')]);
+    await this.page.waitForLoadState('load');
+  }
+
+  /** Goes back to url and says whether the page came from the back/forward cache. */
+  async back(url) {
+    const { currentIndex, entries } = await this.session.send('Page.getNavigationHistory');
+    await this.session.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
+    const arrived = (href) => location.href === href && document.readyState === 'complete';
+    await until(`the page ${url}`, () => this.run(arrived, url).catch(() => false));
+    return this.run(() => window.restored);
+  }
+}

@@ -1,0 +1,28 @@
+// A reporter for node's test runner: the table of case x browser in Markdown,
+// which run.sh prints and docs/identity.md shows.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+const version = (name) => JSON.parse(readFileSync(new URL(`../package.json`, import.meta.url))).devDependencies[name];
+
+export default async function* table(source) {
+  const path = [];
+  const columns = [];
+  const rows = new Map();
+  for await (const { type, data } of source) {
+    if (type === 'test:start') path[data.nesting] = data.name;
+    if ((type !== 'test:pass' && type !== 'test:fail') || data.nesting !== 2) continue;
+    const column = `${path[0]}, ${path[1]}`;
+    if (!columns.includes(column)) columns.push(column);
+    const row = rows.get(data.name) ?? {};
+    rows.set(data.name, row);
+    if (data.skip !== undefined) row[column] = typeof data.skip === 'string' ? data.skip : 'not run';
+    else row[column] = type === 'test:pass' ? 'yes' : '**no**';
+  }
+  const caddy = process.env.E2E_CADDY ?? new URL('../../caddy', import.meta.url).pathname;
+  yield `Last run: ${new Date().toISOString().slice(0, 10)}, Caddy ${execFileSync(caddy, ['version']).toString().split(' ')[0].trim()}, `
+    + `\`classic\` is analytics.js-core ${version('@segment/analytics.js-core')} with its segmentio integration `
+    + `${version('@segment/analytics.js-integration-segmentio')}, \`next\` is analytics-next ${version('@segment/analytics-next')}.\n\n`;
+  yield `| case | ${columns.join(' | ')} |\n|---|${columns.map(() => '---|').join('')}\n`;
+  for (const [name, row] of rows) yield `| ${name} | ${columns.map((c) => row[c] ?? 'not run').join(' | ')} |\n`;
+}

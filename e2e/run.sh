@@ -1,0 +1,67 @@
+#!/bin/sh
+# Runs the built binary in real browsers, Chromium and WebKit with ITP, each
+# with both generations of the tag. Prints the counts and a table of results,
+# which it leaves in e2e/results.md. Fails if any case fails.
+#
+#   e2e/run.sh          build ./caddy, run all cases
+#   e2e/run.sh --docs   and copy the table into docs/identity.md
+#
+# Needs Go, node 20 or newer and npm. Debian packages that are missing are
+# installed, which needs root or sudo. E2E_CADDY names another binary to test.
+set -eu
+
+cd "$(dirname "$0")"
+
+LIMIT=25m # of the whole run
+
+fail() {
+	echo "e2e/run.sh: $*" >&2
+	exit 1
+}
+
+case ${1-} in
+'' | --docs) ;;
+*)
+	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+	;;
+esac
+
+# want <file pattern> <Debian package> notes a package whose file is missing.
+missing=
+want() {
+	# shellcheck disable=SC2086 # the pattern is to be expanded
+	ls $1 >/dev/null 2>&1 || missing="$missing $2"
+}
+want /usr/bin/chromium chromium
+want '/usr/lib/*/webkit2gtk-4.*/MiniBrowser' webkit2gtk-driver
+want /usr/bin/Xvfb xvfb
+want /usr/bin/sqlite3 sqlite3
+if [ -n "$missing" ]; then
+	command -v apt-get >/dev/null || fail "these Debian packages are missing:$missing"
+	root=
+	[ "$(id -u)" = 0 ] || root=sudo
+	echo "Installing$missing ..." >&2
+	$root apt-get update -qq
+	# shellcheck disable=SC2086 # a list
+	DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || fail "node 20 or newer is needed"
+[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent
+# The classic tag is written for bundlers that know node's global object.
+node_modules/.bin/esbuild tags/*.js --bundle --minify --define:global=window --outdir=build --log-level=warning
+[ -n "${E2E_CADDY-}" ] || ../xcaddy.sh build
+
+status=0
+# One file after the other, so that two browsers never run at once.
+timeout "$LIMIT" node --test --test-concurrency=1 \
+	--test-reporter=spec --test-reporter-destination=stdout \
+	--test-reporter=./lib/table.mjs --test-reporter-destination=results.md \
+	chromium.test.mjs webkit.test.mjs || status=$?
+cat results.md
+if [ "${1-}" = --docs ]; then
+	sed -i -e '/<!-- e2e:begin/,/<!-- e2e:end/{/<!-- e2e:begin/{p;r results.md
+};/<!-- e2e:end/p;d}' ../docs/identity.md
+fi
+exit "$status"

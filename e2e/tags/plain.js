@@ -1,0 +1,1 @@
+// No tag: a page that only the server sees.

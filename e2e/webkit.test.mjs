@@ -1,0 +1,4 @@
+import { suite } from './lib/suite.mjs';
+import { WebKit } from './lib/webkit.mjs';
+
+suite(WebKit);

@@ -1,0 +1,274 @@
+package forwarder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const secretID = "visitor-to-be-forgotten"
+
+// auditLines returns what the audit file says.
+func auditLines(t *testing.T, dir string) (lines []auditLine) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, auditFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var l auditLine
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// TestErase: events in the log and in a batch that is retried are not sent any
+// more, dead letters go; other visitors and later events stay; the ID is in no
+// file.
+func TestErase(t *testing.T) {
+	for _, s := range []Subject{{AnonymousID: secretID}, {UserID: secretID}} {
+		bubble(t, refuseBad, func(r *rig) {
+			e := Event{Type: Track, AnonymousID: s.AnonymousID, UserID: s.UserID}
+			other := laneMate(&e)
+			capture := func(e Event, name string) {
+				e.Name = name
+				r.capture(e)
+			}
+			capture(e, "bad")
+			capture(other, "bad-other")
+			r.after(time.Minute)
+			r.rec.becomes(always(status(503)))
+			for i := range 5 {
+				capture(e, fmt.Sprint("gone", i))
+				capture(other, fmt.Sprint("kept", i))
+			}
+			r.after(time.Minute) // a batch with all of them is being retried
+			n, err := r.Erase(t.Context(), s)
+			if err != nil || n != (Erased{Log: 5, DeadLetters: 1}) {
+				t.Fatalf("%+v, %v", n, err)
+			}
+			capture(e, "new")
+			r.rec.becomes(always(ok))
+			r.after(5 * time.Minute)
+			if got := r.rec.accepted(); !slices.Equal(got, []string{"kept0", "kept1", "kept2", "kept3", "kept4", "new"}) {
+				t.Errorf("sent %v", got)
+			}
+			if s := r.main(); s.Erased.Track != 5 || s.Pending != 0 {
+				t.Errorf("stats %+v", s)
+			}
+			list, err := r.DeadLetters(DeadLetterFilter{}, 10)
+			if err != nil || list.Matched != 1 || rootName(list.Letters[0]) != "bad-other" {
+				t.Errorf("dead letters %+v, %v", list, err)
+			}
+			lines := auditLines(t, r.dir)
+			if len(lines) != 1 || lines[0].Erased != n || len(lines[0].Digest) != 64 || lines[0].Time.IsZero() {
+				t.Errorf("audit %+v", lines)
+			}
+			files, err := os.ReadDir(r.dir)
+			if err != nil || len(files) != 4 { // audit, key, tombstones, dead letters
+				t.Errorf("files %v, %v", files, err)
+			}
+			for _, f := range files {
+				if text, err := os.ReadFile(filepath.Join(r.dir, f.Name())); err != nil || strings.Contains(string(text), secretID) {
+					t.Errorf("%s holds the ID (%v)", f.Name(), err)
+				}
+			}
+		})
+	}
+}
+
+func rootName(l DeadLetter) string { return unquoted(rootField(l.Event, "event")) }
+
+// laneMate returns an event of another visitor in the same lane.
+func laneMate(e *Event) Event {
+	for i := 0; ; i++ {
+		if o := (Event{Type: Track, AnonymousID: fmt.Sprint("other", i)}); laneOf(&o) == laneOf(e) {
+			return o
+		}
+	}
+}
+
+// TestEraseSurvivesRestart: a tombstone holds in later processes, until nothing
+// older is left, and also when a crash sets a cursor back.
+func TestEraseSurvivesRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, log := t.TempDir(), newMemLog()
+		rec := &receiver{answer: always(status(503))}
+		set := Settings{Destinations: []Destination{{Name: "main", ClientID: "c", Transport: rec, Token: func() (string, error) { return "t", nil }}}}
+		gone := &Event{Type: Track, Name: "gone", AnonymousID: secretID}
+		other := laneMate(gone)
+		other.Name = "kept"
+		lane := laneName("main", int(laneOf(gone)))
+		start := func() *Forwarder {
+			log.reopen()
+			f := newForwarder(dir, log.opener)
+			if err := f.Start("a", set); err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+		capture := func(f *Forwarder, e *Event) {
+			if err := f.Capture("main", e); err != nil {
+				t.Error(err)
+			}
+		}
+		stop := func(f *Forwarder) {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		tombstones := func() int {
+			text, err := os.ReadFile(filepath.Join(dir, tombstoneFile))
+			var list []tombstone
+			if err != nil || json.Unmarshal(text, &list) != nil {
+				t.Errorf("tombstones %s, %v", text, err)
+			}
+			return len(list)
+		}
+		f := start()
+		capture(f, gone)
+		capture(f, &other)
+		time.Sleep(time.Minute)
+		if n, err := f.Erase(t.Context(), Subject{AnonymousID: secretID}); n.Log != 1 || err != nil {
+			t.Errorf("%+v, %v", n, err)
+		}
+		stop(f)
+
+		rec.becomes(always(ok))
+		f = start()
+		time.Sleep(5 * time.Minute)
+		if got := rec.accepted(); !slices.Equal(got, []string{"kept"}) {
+			t.Errorf("sent %v", got)
+		}
+		if tombstones() != 1 {
+			t.Error("the tombstone went before the cursor can be on disk")
+		}
+		stop(f)
+
+		log.mu.Lock()
+		log.lanes[lane].acked = 0 // the cursor was not on disk yet
+		log.mu.Unlock()
+		f = start()
+		time.Sleep(5 * time.Minute)
+		if got := rec.accepted(); !slices.Equal(got, []string{"kept", "kept"}) {
+			t.Errorf("sent %v", got)
+		}
+		for range 3 {
+			capture(f, &other)
+			time.Sleep(2 * time.Minute)
+		}
+		if tombstones() != 0 {
+			t.Error("the tombstone stays for ever")
+		}
+		stop(f)
+	})
+}
+
+// TestEraseFails: an erasure that is not on disk is an error, and a second one
+// makes up for it.
+func TestEraseFails(t *testing.T) {
+	bubble(t, always(status(503)), func(r *rig) {
+		r.track(secretID, "gone")
+		r.after(time.Minute)
+		s := Subject{AnonymousID: secretID}
+		r.log.flushErr = errNetwork
+		if _, err := r.Erase(t.Context(), s); !errors.Is(err, errNetwork) {
+			t.Errorf("%v", err)
+		}
+		r.log.flushErr = nil
+		path := filepath.Join(r.dir, tombstoneFile) + ".new"
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Erase(t.Context(), s); err == nil {
+			t.Error("no error")
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(r.dir, auditFile)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the audit tells of an erasure that failed: %v", err)
+		}
+		if n, err := r.Erase(t.Context(), s); n.Log != 1 || err != nil {
+			t.Errorf("%+v, %v", n, err)
+		}
+		r.rec.becomes(always(ok))
+		r.after(5 * time.Minute)
+		if got := r.rec.accepted(); len(got) != 0 {
+			t.Errorf("sent %v", got)
+		}
+		for _, bad := range []Subject{{}, {UserID: "a", AnonymousID: "b"}, {UserID: "\xff"}} {
+			if _, err := r.Erase(t.Context(), bad); err == nil {
+				t.Errorf("%+v is accepted", bad)
+			}
+		}
+	})
+}
+
+// TestEraseBeforeTheDeadLetter: an event that is refused while its visitor is
+// erased does not become a dead letter.
+func TestEraseBeforeTheDeadLetter(t *testing.T) {
+	bubble(t, always(reply{status: 400, delay: time.Second}), func(r *rig) {
+		r.track(secretID, "gone")
+		r.after(linger + time.Second/2) // on its way
+		if _, err := r.Erase(t.Context(), Subject{AnonymousID: secretID}); err != nil {
+			t.Fatal(err)
+		}
+		r.after(time.Minute)
+		if s := r.Stats(); s.DeadLetters.Lines != 0 || s.Destinations["main"].Erased.Track != 1 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// TestDamagedTombstones: what cannot be read is set aside and reported, and
+// delivery goes on; what cannot be had at the moment is waited for.
+func TestDamagedTombstones(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, log, out := t.TempDir(), newMemLog(), &logBuffer{}
+		path := filepath.Join(dir, tombstoneFile)
+		if err := os.Mkdir(path, 0o700); err != nil { // cannot be read
+			t.Fatal(err)
+		}
+		rec := &receiver{answer: always(ok)}
+		f := newForwarder(dir, log.opener)
+		r := &rig{t: t, Forwarder: f, log: log, rec: rec, out: out}
+		r.set = Settings{Logger: testLogger(out), Destinations: []Destination{r.destination("main")}}
+		r.start()
+		r.track("v", "e")
+		r.after(time.Hour)
+		if len(rec.list()) != 0 {
+			t.Error("sent without knowing who was erased")
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(`[{"upto":`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.after(2 * time.Minute)
+		if got := rec.accepted(); len(got) != 1 {
+			t.Errorf("sent %v", got)
+		}
+		if n := out.count("list of erasures is damaged"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if aside, _ := filepath.Glob(path + ".damaged-*"); len(aside) != 1 {
+			t.Errorf("set aside %v", aside)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
