@@ -56,6 +56,12 @@ func (j *Jar) scope(host string) scope {
 	return scope{site: name}
 }
 
+// Domain returns the Domain attribute of the cookies for a request's Host, which
+// may carry a port: "" where they are host-only.
+func (j *Jar) Domain(host string) string {
+	return j.scope(host).domain
+}
+
 // hostname returns the host without its port, in lower case and in ASCII. It
 // reports whether that is a name that a Domain attribute may be made from.
 // Addresses are not, nor are names with a trailing dot: a browser takes those
