@@ -14,9 +14,14 @@
 //   - A lane's records are read in the order in which they were appended, under
 //     sequence numbers that begin at 1, rise, and are never given out twice.
 //   - Every record offered is at some time exactly one of: in the ring,
-//     committed, shed (counted by class and cause), or dropped at Close
-//     (counted as lost). What was committed and cannot be read any more is
-//     counted as lost, by cause.
+//     committed, shed (counted by class and cause), erased (DropHeld, by class),
+//     or dropped at Close (counted as lost). What was committed and cannot be
+//     read any more, or was dropped at MaxBytes or MaxAge, is counted as lost, by
+//     cause; the latter by class too.
+//   - The directory stays within MaxBytes, whatever comes in.
+//   - With Keys, records reach the disk sealed with AES-256-GCM only. Lane names,
+//     sequences, classes, sizes and times are not secret.
+//   - A drained log costs nothing: no reads, no writes, and no timer but the one of MaxAge.
 //   - No state of the directory stops the process or blocks Append: a directory
 //     that is missing, full, read-only, damaged or held by another process is
 //     tried again until it works, and Stats says why.
@@ -43,14 +48,16 @@
 //
 // # What it does not do
 //
-// The package knows nothing of what a record means, does not retry or expire
-// records, and does not copy them to other machines.
+// The package knows nothing of what a record means, does not retry, and does
+// not copy records to other machines. It does not erase committed records one by
+// one: that is for who reads them.
 //
 // # On disk
 //
 //	<dir>/lock                       held by flock for as long as the log is open
 //	<dir>/ledger                     lanes, cursors and generations (ledger.go)
 //	<dir>/gen-<n>/                   one generation: a Badger database of packs (pack.go)
+//	<dir>/gen-<n>/KEY                which key sealed it, if one did (seal.go)
 //	<dir>/gen-<n>/OPENING            there while Badger opens it; counts attempts
 //	<dir>/removed-<n>/               a drained generation on its way out
 //	<dir>/quarantine-<time>-gen-<n>/ a generation that could not be opened or read

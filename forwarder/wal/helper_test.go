@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		holdChild(dir)
 		return
 	}
+	if dir := os.Getenv(damageDirEnv); dir != "" {
+		damageChild(dir)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

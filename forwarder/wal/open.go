@@ -156,7 +156,7 @@ func (l *Log) load() error {
 		}
 		ln.acked, ln.synced, ln.last = s.acked, s.synced, s.last
 	}
-	for _, s := range st.gens {
+	for i, s := range st.gens {
 		age := min(max(l.wall().Sub(time.Unix(s.born, 0)), 0), l.opt.MaxAge-min(lastChance, l.opt.MaxAge))
 		g := l.newGeneration(s.n, l.now().Add(-age))
 		for id, r := range s.ranges {
@@ -171,7 +171,9 @@ func (l *Log) load() error {
 			continue
 		}
 		delete(onDisk, s.n)
-		g.unchecked = !whole || st.loose
+		// The last one took writes when the ledger was written, and more since,
+		// even if there is a newer one that the ledger does not know.
+		g.unchecked = !whole || st.loose || i == len(st.gens)-1
 		l.gens = append(l.gens, g)
 	}
 	for n := range onDisk {

@@ -268,3 +268,30 @@ func TestLossIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// A power cut while a generation was begun leaves a ledger that does not know
+// it and lags behind the one before: what that one holds beyond the ledger is
+// there all the same.
+func TestLedgerLagsAtRotation(t *testing.T) {
+	o := quick(t.TempDir())
+	l := open(t, o)
+	fill(t, l, "a", 0, 3)
+	early := savedLedger(t, o.Dir)
+	fill(t, l, "a", 3, 4)
+	mustClose(t, l)
+	restoreLedger(t, o.Dir, early)
+	begun := filepath.Join(o.Dir, genName(2))
+	if err := os.Mkdir(begun, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeSentinel(filepath.Join(begun, sentinelName), 1); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, o)
+	waitOpen(t, l)
+	fill(t, l, "a", 7, 1)
+	recs := drain(t, l, "a", 0)
+	if len(recs) != 8 || recs[7].Seq != 8 || len(l.Stats().Lost) != 0 {
+		t.Errorf("read %d, lost %v", len(recs), l.Stats().Lost)
+	}
+}

@@ -1,0 +1,136 @@
+//go:build linux
+
+package wal
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Requests to the kernel to cut a file system off, as for tests of its own:
+// nothing of what is in memory reaches the disk, the journal included.
+const (
+	extShutdown   = 0x8004587d
+	noJournalSave = 2
+)
+
+// loopDisk is an ext4 file system in a file.
+type loopDisk struct{ image, dir string }
+
+// newLoopDisk makes and mounts one, or skips the test.
+func newLoopDisk(t *testing.T) *loopDisk {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a file system to cut off")
+	}
+	tmp := t.TempDir()
+	d := &loopDisk{filepath.Join(tmp, "image"), filepath.Join(tmp, "disk")}
+	f, err := os.Create(d.image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = f.Truncate(192 << 20)
+	f.Close()
+	if err == nil {
+		err = os.Mkdir(d.dir, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
+		t.Skipf("no ext4 can be made here: %v: %s", err, out)
+	}
+	if err := d.mount(); err != nil {
+		t.Skipf("no file can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { exec.Command("umount", d.dir).Run() })
+	return d
+}
+
+func (d *loopDisk) mount() error {
+	if out, err := exec.Command("mount", "-o", "loop", d.image, d.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// cut ends all writing at once.
+func (d *loopDisk) cut() error {
+	f, err := os.Open(d.dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	how := uint32(noJournalSave)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), extShutdown, uintptr(unsafe.Pointer(&how))); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// A power cut at a random moment under load: with SyncGroup all that Flush has
+// confirmed is there; under each policy what is there is right and in order,
+// and the ledger has vouched for nothing that is not.
+func TestPowerCut(t *testing.T) {
+	rounds := 1
+	if s := os.Getenv(crashRoundsEnv); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rounds = max(1, n/4)
+	}
+	for _, sync := range []SyncPolicy{SyncGroup, SyncInterval, SyncOS} {
+		for round := range rounds {
+			t.Run(fmt.Sprintf("policy %d, round %d", sync, round), func(t *testing.T) {
+				d := newLoopDisk(t)
+				dir := filepath.Join(d.dir, "wal")
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), crashDirEnv+"="+dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
+				out, err := cmd.StdoutPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				cut := make(chan error, 1)
+				time.AfterFunc(time.Duration(500+rand.IntN(1500))*time.Millisecond, func() {
+					cut <- d.cut()
+					cmd.Process.Kill()
+				})
+				flushed := make([]uint64, crashLanes)
+				lines := readFlushed(t, out, flushed)
+				cmd.Wait() // it was killed, or died of the disk
+				if err := <-cut; err != nil {
+					t.Skipf("the file system cannot be cut off: %v", err)
+				}
+				if t.Failed() {
+					return
+				}
+				if lines == 0 {
+					t.Fatal("the child did not come to a flush")
+				}
+				if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
+					t.Fatalf("umount: %v: %s", err, out)
+				}
+				if err := d.mount(); err != nil {
+					t.Fatal(err)
+				}
+				if sync != SyncGroup {
+					clear(flushed)
+				}
+				verifyCrashed(t, dir, flushed)
+			})
+		}
+	}
+}
