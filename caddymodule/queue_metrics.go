@@ -36,14 +36,24 @@ var (
 	freeBytes          = newQueueMetric(prometheus.GaugeValue, "disk_free_bytes", "Free space on the log's file system.")
 	logCondition       = newQueueMetric(prometheus.GaugeValue, "log_condition", "1 for the condition that the log is in: opening, ok, held, failing, degraded or closed.", "condition")
 	deadLetterBytes    = newQueueMetric(prometheus.GaugeValue, "dead_letter_bytes", "Size of the dead letters on disk.")
+	eventsErased       = newQueueMetric(prometheus.CounterValue, "events_erased_total", "Events that were not sent because their visitor was erased, by type.", "type")
+	lanePending        = newQueueMetric(prometheus.GaugeValue, "lane_pending", "Events in the log that are not acknowledged yet, by destination and lane.", "destination", "lane")
+	drainSeconds       = newQueueMetric(prometheus.GaugeValue, "drain_seconds", "How long the pending events take at the present rate of delivery, by destination; absent when nothing was delivered lately.", "destination")
+	rateLimit          = newQueueMetric(prometheus.GaugeValue, "rate_limit", "Requests per second that are allowed at present, by destination.", "destination")
+	logQuarantined     = newQueueMetric(prometheus.GaugeValue, "log_quarantined_generations", "Generations of the log that were set aside because they cannot be read.")
+	deadLettersKept    = newQueueMetric(prometheus.GaugeValue, "dead_letters", "Dead letters on disk.")
 	deadLettersDropped = newQueueMetric(prometheus.CounterValue, "dead_letters_dropped_total", "Dead letters that made room for younger ones.")
 )
 
 var queueMetrics = [...]queueMetric{
 	eventsCaptured, eventsAcknowledged, eventsDeadLettered, eventsShed, eventsLost, eventsCommitted, eventsPending,
 	oldestPending, requestsTotal, destinationPaused, ringBytes, logBytes, freeBytes, logCondition, deadLetterBytes,
-	deadLettersDropped,
+	deadLettersDropped, eventsErased, lanePending, drainSeconds, rateLimit, logQuarantined, deadLettersKept,
 }
+
+// requestSeconds is a histogram, which samples cannot hold.
+var requestSeconds = prometheus.NewDesc("caddy_intilery_request_duration_seconds",
+	"How long requests to Intilery took, by destination.", []string{"destination"}, nil)
 
 // queueCollector reads the live queues at each scrape. Their counters live as
 // long as the process uses the directory, so they survive reloads. For the
@@ -55,17 +65,32 @@ func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range queueMetrics {
 		ch <- m.desc
 	}
+	ch <- requestSeconds
 }
 
 // Collect implements prometheus.Collector.
 func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 	sums := make(samples)
+	took := make(map[string]forwarder.Durations)
 	queues.Range(func(_, value any) bool {
 		if q, ok := value.(queue); ok {
-			sums.add(q.Stats())
+			st := q.Stats()
+			sums.add(st)
+			for name, d := range st.Destinations {
+				took[name] = addDurations(took[name], d.RequestDurations)
+			}
 		}
 		return true
 	})
+	for name, d := range took {
+		buckets := make(map[float64]uint64, len(d.Buckets))
+		for i, bound := range forwarder.DurationBounds {
+			buckets[bound.Seconds()] = d.Buckets[i]
+		}
+		if m, err := prometheus.NewConstHistogram(requestSeconds, d.Count, d.Sum.Seconds(), buckets, name); err == nil {
+			ch <- m
+		}
+	}
 	for key, value := range sums {
 		var labels []string
 		if key.labels != "" {
@@ -75,6 +100,15 @@ func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- m
 		}
 	}
+}
+
+func addDurations(a, b forwarder.Durations) forwarder.Durations {
+	for i, n := range b.Buckets {
+		a.Buckets[i] += n
+	}
+	a.Count += b.Count
+	a.Sum += b.Sum
+	return a
 }
 
 // samples are metric values by name and labels.
@@ -98,6 +132,14 @@ func (s samples) add(st forwarder.Stats) {
 		s.byType(eventsAcknowledged, d.Acknowledged, name)
 		s.byType(eventsDeadLettered, d.DeadLettered, name)
 		s.put(eventsPending, float64(d.Pending), name)
+		for lane, n := range d.Lanes {
+			s.put(lanePending, float64(n), name, strconv.Itoa(lane))
+		}
+		if d.DrainETA >= 0 {
+			s.put(drainSeconds, d.DrainETA.Seconds(), name)
+		}
+		s.put(rateLimit, d.Rate, name)
+		s.erased(d.Erased)
 		for cause, n := range d.Lost {
 			s.put(eventsLost, float64(n), string(cause))
 		}
@@ -113,6 +155,7 @@ func (s samples) add(st forwarder.Stats) {
 			s.put(eventsShed, float64(n), forwarder.Type(class+1).String(), string(cause))
 		}
 	}
+	s.erased(forwarder.ByType{Page: st.Log.Erased[0], Track: st.Log.Erased[1], Identify: st.Log.Erased[2]})
 	for cause, n := range st.Log.Lost {
 		s.put(eventsLost, float64(n), string(cause))
 	}
@@ -124,6 +167,8 @@ func (s samples) add(st forwarder.Stats) {
 	if st.Log.Condition != "" {
 		s.put(logCondition, 1, string(st.Log.Condition))
 	}
+	s.put(logQuarantined, float64(st.Log.Quarantined))
+	s.put(deadLettersKept, float64(st.DeadLetters.Lines))
 	s.put(deadLetterBytes, float64(st.DeadLetters.Bytes))
 	s.put(deadLettersDropped, float64(st.DeadLetters.Dropped))
 }
@@ -132,6 +177,12 @@ func (s samples) byType(m queueMetric, n forwarder.ByType, destination string) {
 	s.put(m, float64(n.Page), destination, forwarder.Page.String())
 	s.put(m, float64(n.Track), destination, forwarder.Track.String())
 	s.put(m, float64(n.Identify), destination, forwarder.Identify.String())
+}
+
+func (s samples) erased(n forwarder.ByType) {
+	s.put(eventsErased, float64(n.Page), forwarder.Page.String())
+	s.put(eventsErased, float64(n.Track), forwarder.Track.String())
+	s.put(eventsErased, float64(n.Identify), forwarder.Identify.String())
 }
 
 // Interface guard
