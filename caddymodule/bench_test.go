@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
 	"github.com/intilery/caddy-intilery/cookie"
@@ -40,6 +41,7 @@ func newBenchHandler(tb testing.TB) *Handler {
 	h := &Handler{
 		app: app, Destination: "default", Page: pageOn, ClientIP: clientIPFull,
 		secrets: newSecrets(nil), panicLog: new(rate.Sometimes),
+		erasing: &withdrawals{queue: app.queue, logger: zap.NewNop()},
 	}
 	if h.unsealed, err = cookie.NewJar(h.cookies, nil); err != nil {
 		tb.Fatal(err)

@@ -62,6 +62,9 @@ func TestKeepPrivate(t *testing.T) {
 		if got := sharingOf(http.MethodGet, 200, tt.h, time.Now()); got != unshared {
 			t.Errorf("%q is still %v", tt.want, got)
 		}
+		if tt.h["Cdn-Cache-Control"] != nil {
+			t.Errorf("%q: a CDN is still told otherwise", tt.want)
+		}
 	}
 }
 

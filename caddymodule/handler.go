@@ -140,7 +140,7 @@ type Handler struct {
 	matchers caddyhttp.MatcherSets
 	secrets  secrets
 	logout   caddyhttp.MatchPath
-	erasing  *withdrawals // nil where the queue cannot erase
+	erasing  *withdrawals
 
 	cookies  cookie.Config
 	unsealed *cookie.Jar                // before the keeper's key is there
@@ -207,6 +207,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	h.secrets = newSecrets(h.Redact)
+	h.erasing = &withdrawals{queue: h.app.queue, logger: h.logger}
 	if h.cookies, err = h.Cookie.config(); err != nil {
 		return err
 	}

@@ -325,11 +325,13 @@ func TestConsent(t *testing.T) {
 	if told == "" || len(r.cookies()) != 2 {
 		t.Errorf("with consent: told %q, cookies %v", told, r.cookies())
 	}
+	r.calls(2) // before they would be erased
 	r.get("/gpc", choose("yes"), header("Sec-GPC", "1"))
 	if told != "" || len(r.cookies()) != 0 {
 		t.Errorf("with GPC: told %q, cookies %v", told, r.cookies())
 	}
 	r.get("/again", choose("yes"))
+	r.calls(4)
 	r.get("/withdrawn", choose("no"))
 	if left := r.cookies(); told != "" || len(left) != 0 {
 		t.Errorf("withdrawn: told %q, cookies %v", told, left)

@@ -2,16 +2,20 @@ package caddymodule
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/intilery/caddy-intilery/cookie"
+	"github.com/intilery/caddy-intilery/forwarder"
 )
 
-// eraseFunc removes what the queue still holds of a visitor who withdrew.
-type eraseFunc func(context.Context, cookie.Withdrawn) error
+// eraser is what is needed of the queue: a *forwarder.Forwarder.
+type eraser interface {
+	Erase(context.Context, forwarder.Subject) (forwarder.Erased, error)
+}
 
 const (
 	// maxWithdrawals bounds how many visitors wait to be erased. That many at
@@ -28,27 +32,25 @@ const (
 // to erase. It promises no more than to try: a visitor who is not erased when the
 // process ends, or after eraseTries, is delivered and logged as such.
 type withdrawals struct {
-	erase  eraseFunc
+	queue  eraser
 	logger *zap.Logger
 
 	mu      sync.Mutex
-	waiting []cookie.Withdrawn // the first one is being erased
+	waiting []string // anonymousIds, the first one is being erased
 }
 
 // add takes a visitor in, if they are not waiting yet. It never waits.
-func (q *withdrawals) add(w cookie.Withdrawn) {
+func (q *withdrawals) add(anonymousID string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, other := range q.waiting {
-		if other == w {
-			return
-		}
+	if slices.Contains(q.waiting, anonymousID) {
+		return
 	}
 	if len(q.waiting) == maxWithdrawals {
 		siteMetrics.withdrawals.WithLabelValues("overflow").Inc()
 		return
 	}
-	q.waiting = append(q.waiting, w)
+	q.waiting = append(q.waiting, anonymousID)
 	if len(q.waiting) == 1 {
 		go q.run()
 	}
@@ -58,15 +60,15 @@ func (q *withdrawals) add(w cookie.Withdrawn) {
 // anonymousId counts: it is this browser's, while the user may have consented on
 // another one.
 func (h *Handler) withdrawn(w cookie.Withdrawn) {
-	if h.erasing != nil && w.AnonymousID != "" {
-		h.erasing.add(w)
+	if w.AnonymousID != "" {
+		h.erasing.add(w.AnonymousID)
 	}
 }
 
 // run erases until nobody waits.
 func (q *withdrawals) run() {
-	for w, more := q.next(false); more; w, more = q.next(true) {
-		if err := q.try(w); err != nil {
+	for id, more := q.next(false); more; id, more = q.next(true) {
+		if err := q.try(id); err != nil {
 			siteMetrics.withdrawals.WithLabelValues("failed").Inc()
 			q.logger.Error("the undelivered events of a visitor who withdrew consent could not be erased and will be delivered",
 				zap.Error(err))
@@ -77,25 +79,25 @@ func (q *withdrawals) run() {
 }
 
 // next returns the one to erase, after taking off the one who is done with.
-func (q *withdrawals) next(done bool) (w cookie.Withdrawn, more bool) {
+func (q *withdrawals) next(done bool) (anonymousID string, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if done {
 		q.waiting = q.waiting[1:]
 	}
 	if len(q.waiting) == 0 {
-		return cookie.Withdrawn{}, false
+		return "", false
 	}
 	return q.waiting[0], true
 }
 
-func (q *withdrawals) try(w cookie.Withdrawn) (err error) {
+func (q *withdrawals) try(anonymousID string) (err error) {
 	for n, wait := 0, eraseRetry; n < eraseTries; n, wait = n+1, 2*wait {
 		if n > 0 {
 			time.Sleep(wait / 2)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), eraseLimit)
-		err = q.erase(ctx, w)
+		_, err = q.queue.Erase(ctx, forwarder.Subject{AnonymousID: anonymousID})
 		cancel()
 		if err == nil {
 			return nil
@@ -103,3 +105,6 @@ func (q *withdrawals) try(w cookie.Withdrawn) (err error) {
 	}
 	return err
 }
+
+// Interface guard
+var _ eraser = (*forwarder.Forwarder)(nil)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,7 +17,16 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/intilery/caddy-intilery/cookie"
+	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/sandbox"
 )
+
+// erasing is a queue that can do nothing else.
+type erasing func(ctx context.Context, anonymousID string) error
+
+func (f erasing) Erase(ctx context.Context, s forwarder.Subject) (forwarder.Erased, error) {
+	return forwarder.Erased{}, f(ctx, s.AnonymousID)
+}
 
 // Each visitor is erased once, in order, again after an error, and the one who
 // cannot be erased keeps nobody else from it.
@@ -23,23 +34,23 @@ func TestWithdrawals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var tries []string
-		q := &withdrawals{logger: zap.NewNop(), erase: func(ctx context.Context, w cookie.Withdrawn) error {
+		q := &withdrawals{logger: zap.NewNop(), queue: erasing(func(ctx context.Context, id string) error {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > eraseLimit {
 				t.Error("no limit")
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			tries = append(tries, w.AnonymousID)
+			tries = append(tries, id)
 			switch n := len(tries); {
-			case w.AnonymousID == "b" && n == 2, w.AnonymousID == "c":
+			case id == "b" && n == 2, id == "c":
 				return errors.New("disk full")
 			}
 			return nil
-		}}
+		})}
 		failed := counter(t, siteMetrics.withdrawals.WithLabelValues("failed"))
 		start := time.Now()
 		for _, id := range []string{"a", "b", "a", "c", "d"} {
-			q.add(cookie.Withdrawn{AnonymousID: id})
+			q.add(id)
 		}
 		if time.Since(start) != 0 {
 			t.Error("add waits")
@@ -53,7 +64,7 @@ func TestWithdrawals(t *testing.T) {
 		if got := counter(t, siteMetrics.withdrawals.WithLabelValues("failed")) - failed; got != 1 {
 			t.Errorf("%v failed, want 1", got)
 		}
-		q.add(cookie.Withdrawn{AnonymousID: "a"}) // and later again
+		q.add("a") // and later again
 		synctest.Wait()
 		if !slices.Equal(tries, append(want, "a")) {
 			t.Errorf("tries %v", tries)
@@ -64,13 +75,13 @@ func TestWithdrawals(t *testing.T) {
 func TestWithdrawalsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		q := &withdrawals{logger: zap.NewNop(), erase: func(context.Context, cookie.Withdrawn) error {
+		q := &withdrawals{logger: zap.NewNop(), queue: erasing(func(context.Context, string) error {
 			<-gate
 			return nil
-		}}
+		})}
 		before := counter(t, siteMetrics.withdrawals.WithLabelValues("overflow"))
 		for n := range maxWithdrawals + 7 {
-			q.add(cookie.Withdrawn{AnonymousID: fmt.Sprint(n)})
+			q.add(fmt.Sprint(n))
 		}
 		if got := counter(t, siteMetrics.withdrawals.WithLabelValues("overflow")) - before; got != 7 {
 			t.Errorf("%v too many, want 7", got)
@@ -83,11 +94,11 @@ func TestWithdrawalsAreBounded(t *testing.T) {
 func TestWithdrawalErases(t *testing.T) {
 	h := newBenchHandler(t)
 	h.Consent = &Consent{Header: true, GPC: signalHonour}
-	erased := make(chan cookie.Withdrawn, 10)
-	h.erasing = &withdrawals{logger: zap.NewNop(), erase: func(_ context.Context, w cookie.Withdrawn) error {
-		erased <- w
+	erased := make(chan string, 10)
+	h.erasing = &withdrawals{logger: zap.NewNop(), queue: erasing(func(_ context.Context, id string) error {
+		erased <- id
 		return nil
-	}}
+	})}
 	first := httptest.NewRecorder()
 	grant := answer(func(h http.Header) { document(h); h[headerConsent] = []string{"granted"} })
 	if err := h.ServeHTTP(first, request(t, "document", nil), grant); err != nil {
@@ -99,7 +110,36 @@ func TestWithdrawalErases(t *testing.T) {
 	if err := h.ServeHTTP(httptest.NewRecorder(), r, answer(document)); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-erased; got.AnonymousID != id || id == "" {
-		t.Errorf("erased %+v, want %s", got, id)
+	if got := <-erased; got != id || id == "" {
+		t.Errorf("erased %q, want %q", got, id)
+	}
+}
+
+// While Intilery is down two visitors come, and one withdraws: only the other's
+// events arrive.
+func TestWithdrawalBeforeDelivery(t *testing.T) {
+	r := newRig(t)
+	r.serve("intilery {\nconsent {\nheader\n}\n}\n" +
+		"header Content-Type text/html\nroute {\nheader Intilery-Consent granted\nheader Intilery-Track Seen\nrespond hello\n}")
+	r.sandbox.SetFault(sandbox.Fault503)
+	erased := counter(t, siteMetrics.withdrawals.WithLabelValues("erased"))
+	r.get("/stays")
+	stays := r.cookies()["ajs_anonymous_id"]
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.client.Jar = jar
+	r.get("/withdraws")
+	r.get("/withdraws")
+	r.get("/withdrawn", header("Sec-GPC", "1"))
+	eventually(t, func() bool {
+		return counter(t, siteMetrics.withdrawals.WithLabelValues("erased")) > erased
+	}, func() string { return "not erased; log:\n" + r.log() })
+	r.sandbox.SetFault(sandbox.FaultNone)
+	for _, c := range r.calls(2) {
+		if c.AnonymousID == "" || !strings.Contains(stays, c.AnonymousID) {
+			t.Errorf("delivered %+v", c)
+		}
 	}
 }
