@@ -19,16 +19,16 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "intilery",
 		Usage: "<command>",
-		Short: "Looks after the events on their way to Intilery",
+		Short: "Looks after a site's events and identity cookies",
 		Long: `
 Looks after the events on their way to Intilery: what waits, what was refused
-for good, and what must be forgotten.
+for good, and what must be forgotten; and after a site's identity cookies.
 
-All but 'salvage', and 'dead-letters list' with --data-dir, talk to the Caddy
+All but 'doctor', 'salvage', and 'dead-letters list' with --data-dir, talk to the Caddy
 that runs, at its admin API, '` + caddy.DefaultAdminListen + `' unless --address or --config says
 otherwise. Their exit code is 0 when all was done, and 1 when it was not.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), lettersCommand(), eraseCommand(), salvageCommand())
+			cmd.AddCommand(statusCommand(), lettersCommand(), eraseCommand(), salvageCommand(), doctorCommand())
 		},
 	})
 }

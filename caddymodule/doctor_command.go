@@ -16,19 +16,6 @@ import (
 	"github.com/intilery/caddy-intilery/cookie"
 )
 
-func init() {
-	if _, there := caddycmd.Commands()["intilery"]; there {
-		return
-	}
-	caddycmd.RegisterCommand(caddycmd.Command{
-		Name:  "intilery",
-		Short: "Looks after the module intilery",
-		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(doctorCommand())
-		},
-	})
-}
-
 // doctorCommand is `caddy intilery doctor`.
 func doctorCommand() *cobra.Command {
 	var page string
