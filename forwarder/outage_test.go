@@ -189,7 +189,7 @@ func TestThrottle(t *testing.T) {
 	bubble(t, first(reply{status: 429, header: http.Header{"Retry-After": {"10"}}}), func(r *rig) {
 		r.track("v", "e")
 		r.after(linger)
-		if s := r.main(); s.Rate != 40 || s.ThrottledUntil.Sub(time.Now()) != 10*time.Second || s.Paused != NotPaused {
+		if s := r.main(); s.Rate != 40 || time.Until(s.ThrottledUntil) != 10*time.Second || s.Paused != NotPaused {
 			t.Fatalf("stats %+v", s)
 		}
 		r.crowd(100)
