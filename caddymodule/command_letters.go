@@ -141,7 +141,7 @@ func (l *letterList) print(out io.Writer) error {
 			fmt.Fprintf(w, "%s\n", printable(string(e.Event)))
 		}
 	}
-	fmt.Fprintf(w, "%d of %d dead letters\n", len(l.Letters), l.Matched)
+	fmt.Fprintf(w, "%d of %s\n", len(l.Letters), plural(uint64(l.Matched), "dead letter"))
 	if l.Damaged > 0 {
 		fmt.Fprintf(w, "%d lines cannot be read\n", l.Damaged)
 	}
@@ -167,9 +167,9 @@ in between, a second replay may send some twice.`,
 			if done || err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d dead letters will be sent again\n", n.Replayed)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s will be sent again\n", plural(uint64(n.Replayed), "dead letter"))
 			if n.Kept > 0 {
-				return fmt.Errorf("%d dead letters stay: their destination is not configured", n.Kept)
+				return fmt.Errorf("%s kept: the destination is not configured", plural(uint64(n.Kept), "dead letter"))
 			}
 			return nil
 		},
@@ -205,7 +205,7 @@ func purgeCommand() *cobra.Command {
 			if done || err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d dead letters are gone\n", n.Purged)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s removed\n", plural(uint64(n.Purged), "dead letter"))
 			return nil
 		},
 	}

@@ -45,10 +45,14 @@ func (q *queueStatus) print(out io.Writer) {
 	if q.Log.Reason != "" {
 		fmt.Fprintf(out, ": %s", q.Log.Reason)
 	}
-	fmt.Fprintf(out, "\n  waiting        %s, the oldest for %s\n", events(q.Log.Pending), seconds(q.Log.OldestAgeSeconds))
+	fmt.Fprintf(out, "\n  waiting        %s", plural(q.Log.Pending, "event"))
+	if q.Log.Pending > 0 {
+		fmt.Fprintf(out, ", the oldest for %s", seconds(q.Log.OldestAgeSeconds))
+	}
+	fmt.Fprintln(out)
 	fmt.Fprintf(out, "  disk           %s used, %s free\n", humanize.IBytes(uint64(max(0, q.Log.DiskBytes))), humanize.IBytes(uint64(max(0, q.Log.FreeBytes))))
 	if q.Log.Quarantined > 0 {
-		fmt.Fprintf(out, "  quarantined    %d generations\n", q.Log.Quarantined)
+		fmt.Fprintf(out, "  quarantined    %s\n", plural(uint64(q.Log.Quarantined), "generation"))
 	}
 	fmt.Fprintf(out, "  dead letters   %d\n", q.DeadLetters.Kept)
 	if text := sums(q.Lost); text != "" {
@@ -63,7 +67,7 @@ func (q *queueStatus) print(out io.Writer) {
 		d := q.Destinations[name]
 		fmt.Fprintf(out, "destination %s\n", name)
 		fmt.Fprintf(out, "  delivery       %s\n", d.delivery())
-		fmt.Fprintf(out, "  waiting        %s%s\n", events(d.Pending), d.drain())
+		fmt.Fprintf(out, "  waiting        %s%s\n", plural(d.Pending, "event"), d.drain())
 		fmt.Fprintf(out, "  captured       %d\n  acknowledged   %d\n  dead-lettered  %d\n", d.Captured.sum(), d.Acknowledged.sum(), d.DeadLettered.sum())
 	}
 }
@@ -96,11 +100,11 @@ func (d *destinationStatus) drain() string {
 
 func (c counts) sum() uint64 { return c.Page + c.Track + c.Identify }
 
-func events(n uint64) string {
+func plural(n uint64, noun string) string {
 	if n == 1 {
-		return "1 event"
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d events", n)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func seconds(s float64) string {

@@ -63,9 +63,9 @@ func TestCommandsAgainstAServer(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.runs("", "dead-letters", "list", "--json")), &list); err != nil || len(list.Letters) != 2 {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	r.runs("1 dead letters will be sent again", "dead-letters", "replay", "--message-id", list.Letters[0].MessageID)
+	r.runs("1 dead letter will be sent again", "dead-letters", "replay", "--message-id", list.Letters[0].MessageID)
 	r.calls(1)
-	r.runs("1 dead letters are gone", "dead-letters", "purge", "--all")
+	r.runs("1 dead letter removed", "dead-letters", "purge", "--all")
 	r.runs("erased: 0 in memory, 0 in the log, 0 dead letters", "erase", "--user-id", "42")
 
 	r.sandbox.SetFault(sandbox.Fault403)
@@ -134,7 +134,7 @@ func TestCommandsOffline(t *testing.T) {
 	}
 
 	out, _, err := run(t, "dead-letters", "list", "--data-dir", data, "--encryption-key", file)
-	if err != nil || !strings.Contains(out, "/bad0") || !strings.Contains(out, "1 of 1 dead letters") {
+	if err != nil || !strings.Contains(out, "/bad0") || !strings.Contains(out, "1 of 1 dead letter") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	out, report, err := run(t, "salvage", data, "--encryption-key", file)

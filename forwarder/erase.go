@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -73,6 +74,7 @@ func (f *Forwarder) Erase(ctx context.Context, s Subject) (n Erased, err error) 
 		}
 		return unquoted(anonymousID) == id
 	}
+	n.Memory = f.dropWaiting(is)
 	for _, c := range queue.DropHeld(func(_ string, rec []byte) bool { return is(rec) }) {
 		n.Memory += int(c)
 	}
@@ -84,7 +86,8 @@ func (f *Forwarder) Erase(ctx context.Context, s Subject) (n Erased, err error) 
 	stats := queue.Stats()
 	n.Quarantined = stats.Quarantined
 	for name, l := range stats.Lanes {
-		if l.Committed > l.Acked {
+		// Also where nothing is pending: a crash sets a cursor back.
+		if l.Committed > 0 {
 			upto[name] = l.Committed
 		}
 	}
@@ -105,6 +108,22 @@ func (f *Forwarder) Erase(ctx context.Context, s Subject) (n Erased, err error) 
 		return n, fmt.Errorf("erase: the events are erased, but the audit file cannot be written: %w", err)
 	}
 	return n, nil
+}
+
+// dropWaiting removes matching events that wait for their destination to be
+// configured.
+func (f *Forwarder) dropWaiting(match func([]byte) bool) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = slices.DeleteFunc(f.waiting, func(h held) bool {
+		if !match(h.record) {
+			return false
+		}
+		n++
+		f.held -= len(h.record)
+		return true
+	})
+	return n
 }
 
 // countLane counts the events of a lane up to last that match and are not

@@ -272,3 +272,29 @@ func TestDamagedTombstones(t *testing.T) {
 		}
 	})
 }
+
+// TestEraseOfTheWaiting: events whose destination is not configured yet go too,
+// and so does what a crash would bring back although it was acknowledged.
+func TestEraseOfTheWaiting(t *testing.T) {
+	bubble(t, always(ok), func(r *rig) {
+		r.track(secretID, "delivered")
+		r.after(time.Minute)
+		for _, id := range []string{secretID, "other"} {
+			if err := r.Capture("later", &Event{Type: Track, Name: id, AnonymousID: id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := r.Erase(t.Context(), Subject{AnonymousID: secretID}); n.Memory != 1 || n.Log != 0 || err != nil {
+			t.Errorf("%+v, %v", n, err)
+		}
+		if list := *r.erasures.list.Load(); len(list) != 1 || len(list[0].Upto) != 1 {
+			t.Errorf("tombstones %+v", list)
+		}
+		r.set.Destinations = append(r.set.Destinations, r.destination("later"))
+		r.start()
+		r.after(time.Minute)
+		if got := r.rec.accepted(); !slices.Equal(got, []string{"delivered", "other"}) {
+			t.Errorf("sent %v", got)
+		}
+	})
+}
