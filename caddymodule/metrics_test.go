@@ -48,6 +48,11 @@ func TestMetricsSurviveReload(t *testing.T) {
 			return strings.Contains(scrape(), `caddy_intilery_events_acknowledged_total{destination="default",type="track"} `+n+"\n")
 		}, scrape)
 	}
+	commits := func() uint64 {
+		var n uint64
+		queues.Range(func(_, q any) bool { n += q.(queue).Stats().Log.CommitDurations.Count; return true })
+		return n
+	}
 	r.serve(trackingSite)
 	r.get("/one")
 	r.get("/two")
@@ -58,5 +63,8 @@ func TestMetricsSurviveReload(t *testing.T) {
 	r.get("/three")
 	r.calls(3)
 	acknowledged("3")
+	if n := commits(); n == 0 || n > 3 {
+		t.Errorf("%d commits were timed for 3 events", n)
+	}
 	want(scrape(), `caddy_intilery_events_captured_total{destination="default",type="track"} 3`)
 }

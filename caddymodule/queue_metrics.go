@@ -51,9 +51,13 @@ var queueMetrics = [...]queueMetric{
 	deadLettersDropped, eventsErased, lanePending, drainSeconds, rateLimit, logQuarantined, deadLettersKept,
 }
 
-// requestSeconds is a histogram, which samples cannot hold.
-var requestSeconds = prometheus.NewDesc("caddy_intilery_request_duration_seconds",
-	"How long requests to Intilery took, by destination.", []string{"destination"}, nil)
+// Histograms, which samples cannot hold.
+var (
+	requestSeconds = prometheus.NewDesc("caddy_intilery_request_duration_seconds",
+		"How long requests to Intilery took, by destination.", []string{"destination"}, nil)
+	commitSeconds = prometheus.NewDesc("caddy_intilery_commit_duration_seconds",
+		"How long the log took to make a group of events durable.", nil, nil)
+)
 
 // queueCollector reads the live queues at each scrape. Their counters live as
 // long as the process uses the directory, so they survive reloads. For the
@@ -66,31 +70,29 @@ func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	ch <- requestSeconds
+	ch <- commitSeconds
 }
 
 // Collect implements prometheus.Collector.
 func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 	sums := make(samples)
 	took := make(map[string]forwarder.Durations)
+	var commits forwarder.Durations
 	queues.Range(func(_, value any) bool {
 		if q, ok := value.(queue); ok {
 			st := q.Stats()
 			sums.add(st)
+			commits = commits.Add(st.Log.CommitDurations)
 			for name, d := range st.Destinations {
-				took[name] = addDurations(took[name], d.RequestDurations)
+				took[name] = took[name].Add(d.RequestDurations)
 			}
 		}
 		return true
 	})
 	for name, d := range took {
-		buckets := make(map[float64]uint64, len(d.Buckets))
-		for i, bound := range forwarder.DurationBounds {
-			buckets[bound.Seconds()] = d.Buckets[i]
-		}
-		if m, err := prometheus.NewConstHistogram(requestSeconds, d.Count, d.Sum.Seconds(), buckets, name); err == nil {
-			ch <- m
-		}
+		collectDurations(ch, requestSeconds, d, name)
 	}
+	collectDurations(ch, commitSeconds, commits)
 	for key, value := range sums {
 		var labels []string
 		if key.labels != "" {
@@ -102,13 +104,14 @@ func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func addDurations(a, b forwarder.Durations) forwarder.Durations {
-	for i, n := range b.Buckets {
-		a.Buckets[i] += n
+func collectDurations(ch chan<- prometheus.Metric, desc *prometheus.Desc, d forwarder.Durations, labels ...string) {
+	buckets := make(map[float64]uint64, len(d.Buckets))
+	for i, bound := range forwarder.DurationBounds {
+		buckets[bound.Seconds()] = d.Buckets[i]
 	}
-	a.Count += b.Count
-	a.Sum += b.Sum
-	return a
+	if m, err := prometheus.NewConstHistogram(desc, d.Count, d.Sum.Seconds(), buckets, labels...); err == nil {
+		ch <- m
+	}
 }
 
 // samples are metric values by name and labels.

@@ -140,7 +140,7 @@ func (s *sender) attempt(events []Record) tracking.Answer {
 	s.body = appendBatch(slices.Grow(s.body[:0], size), events, time.Now())
 	began := time.Now()
 	a := d.client.Load().Send(s.ctx, token, s.body)
-	d.counts.took.observe(time.Since(began))
+	d.counts.took.Observe(time.Since(began))
 	d.counts.request(a.Status)
 	d.log.Debug("batch sent", "lane", s.lane.name, "events", len(events), "bytes", len(s.body),
 		"status", a.Status, "answer", a.Class.String(), "event_id", a.EventID, "message", a.Message, "error", a.Err)

@@ -2,8 +2,9 @@ package forwarder
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/internal/durations"
 )
 
 // meterWindow is over how long the rate of delivery is taken.
@@ -54,42 +55,8 @@ func (m *meter) turn(now time.Time) {
 	}
 }
 
+// Durations is a histogram of how long something took.
+type Durations = durations.Snapshot
+
 // DurationBounds are the upper bounds of the buckets of Durations.
-var DurationBounds = [...]time.Duration{
-	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
-	250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second,
-}
-
-// Durations is a histogram. Buckets are cumulative, one for each of
-// DurationBounds.
-type Durations struct {
-	Buckets [len(DurationBounds)]uint64
-	Count   uint64
-	Sum     time.Duration
-}
-
-// durations collects a histogram.
-type durations struct {
-	buckets [len(DurationBounds) + 1]atomic.Uint64 // not cumulative
-	sum     atomic.Int64
-}
-
-func (h *durations) observe(d time.Duration) {
-	i := 0
-	for i < len(DurationBounds) && d > DurationBounds[i] {
-		i++
-	}
-	h.buckets[i].Add(1)
-	h.sum.Add(int64(d))
-}
-
-func (h *durations) read() (d Durations) {
-	for i := range h.buckets {
-		d.Count += h.buckets[i].Load()
-		if i < len(d.Buckets) {
-			d.Buckets[i] = d.Count
-		}
-	}
-	d.Sum = time.Duration(h.sum.Load())
-	return d
-}
+var DurationBounds = durations.Bounds

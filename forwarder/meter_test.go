@@ -30,17 +30,6 @@ func TestMeter(t *testing.T) {
 	})
 }
 
-func TestDurations(t *testing.T) {
-	var h durations
-	for _, d := range []time.Duration{0, 5 * time.Millisecond, 6 * time.Millisecond, time.Hour} {
-		h.observe(d)
-	}
-	got := h.read()
-	if got.Count != 4 || got.Sum != time.Hour+11*time.Millisecond || got.Buckets[0] != 2 || got.Buckets[1] != 3 || got.Buckets[len(got.Buckets)-1] != 3 {
-		t.Errorf("%+v", got)
-	}
-}
-
 // TestDrainETA: it follows from what is pending and how fast it goes, and is
 // not known while nothing goes.
 func TestDrainETA(t *testing.T) {

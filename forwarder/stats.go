@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/intilery/caddy-intilery/forwarder/internal/durations"
 	"github.com/intilery/caddy-intilery/forwarder/wal"
 )
 
@@ -132,7 +133,7 @@ func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
 			s.Lost[cause] = n
 		}
 	}
-	s.RequestDurations = d.counts.took.read()
+	s.RequestDurations = d.counts.took.Read()
 	for i, l := range d.lanes {
 		if st := lanes[l.name]; st.Committed > st.Acked {
 			s.Lanes[i] = st.Committed - st.Acked
@@ -159,8 +160,8 @@ type counts struct {
 	captured, acknowledged, deadLettered, shed, erased [types]atomic.Uint64
 	lost                                               [len(lossCauses)]atomic.Uint64
 
-	took durations // attempts
-	rate meter     // of events that were acknowledged
+	took durations.Histogram // attempts
+	rate meter               // of events that were acknowledged
 
 	mu       sync.Mutex
 	requests map[int]uint64

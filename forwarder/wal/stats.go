@@ -4,6 +4,8 @@ import (
 	"maps"
 	"os"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/internal/durations"
 )
 
 // ShedCause says why the ring was full when a record was shed.
@@ -54,6 +56,7 @@ type Stats struct {
 	Lost                     map[LossCause]uint64          // records accepted that can never be read
 	Erased                   [Classes]uint64               // records removed by DropHeld, by class
 	Dropped                  [Classes]map[LossCause]uint64 // what of Lost was dropped on purpose, by class
+	CommitDurations          durations.Snapshot            // how long group commits took, failed ones included
 	Reads                    uint64                        // how often a generation was read from
 	Lanes                    map[string]LaneStats          // by name
 	Condition                Condition                     // the state in one word
@@ -120,16 +123,18 @@ func (l *Log) Stats() Stats {
 	}
 	l.mu.Lock()
 	s := Stats{
-		Appended:    l.counts.appended,
-		Committed:   l.counts.committed,
-		Lost:        maps.Clone(l.counts.lost),
-		Lanes:       make(map[string]LaneStats, len(l.lanes)),
-		RingBytes:   l.ring.bytes,
-		FreeBytes:   free,
-		Erased:      l.counts.erased,
-		Reads:       l.reads.Load(),
-		Quarantined: l.counts.quarantined,
-		Generations: len(l.gens),
+		Appended:  l.counts.appended,
+		Committed: l.counts.committed,
+		Lost:      maps.Clone(l.counts.lost),
+		Lanes:     make(map[string]LaneStats, len(l.lanes)),
+		RingBytes: l.ring.bytes,
+		FreeBytes: free,
+		Erased:    l.counts.erased,
+		Reads:     l.reads.Load(),
+
+		CommitDurations: l.commits.Read(),
+		Quarantined:     l.counts.quarantined,
+		Generations:     len(l.gens),
 	}
 	for c, m := range l.counts.shed {
 		s.Shed[c] = maps.Clone(m)

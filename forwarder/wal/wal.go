@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/intilery/caddy-intilery/forwarder/internal/durations"
 )
 
 // Classes is the number of record classes. A higher class is shed later.
@@ -156,8 +158,9 @@ type Log struct {
 	trouble  trouble
 	closeErr error
 
-	acksDirty atomic.Bool   // cursors have moved since the ledger was written
-	weighDue  atomic.Bool   // the directory's size has changed otherwise than by commits
+	acksDirty atomic.Bool // cursors have moved since the ledger was written
+	weighDue  atomic.Bool // the directory's size has changed otherwise than by commits
+	commits   durations.Histogram
 	reads     atomic.Uint64 // how often a generation was read from
 	ledger    ledger
 	lock      *dirLock // owned by the writer

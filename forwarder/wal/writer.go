@@ -142,7 +142,10 @@ func (l *Log) write(gr *group, now time.Time) error {
 		gr.newLanes = false
 	}
 	g := l.active
-	if err := l.commit(g, gr); err != nil {
+	begun := time.Now()
+	err := l.commit(g, gr)
+	l.commits.Observe(time.Since(begun))
+	if err != nil {
 		l.mu.Lock()
 		l.active = nil
 		l.mu.Unlock()
