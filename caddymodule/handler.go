@@ -339,7 +339,7 @@ const otherHeader = "other"
 func (h *Handler) rejected(header string, why error) {
 	siteMetrics.rejected.WithLabelValues(header, why.Error()).Inc()
 	h.warnings[header].Do(func() {
-		h.logger.Warn("a response header of the app was refused; the response was served without it and its event is not sent",
+		h.logger.Warn("a response header of the app was refused and not acted on; the response was served without it",
 			zap.String("header", header), zap.String("reason", why.Error()))
 	})
 }

@@ -52,14 +52,10 @@ func newRig(t *testing.T) *rig {
 		r.api.Close()
 	})
 	r.url = "http://localhost:" + freePort(t)
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	r.client = &http.Client{
-		Transport: transport, Jar: jar, Timeout: 20 * time.Second,
+		Transport: transport, Jar: newJar(t), Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return r
@@ -163,6 +159,16 @@ func asBrowser(r *http.Request) {
 	r.Header.Set("Sec-Fetch-Dest", "document")
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	r.Header.Set("User-Agent", chrome)
+}
+
+// newJar is an empty jar: another browser's.
+func newJar(t *testing.T) http.CookieJar {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jar
 }
 
 func header(name, value string) func(*http.Request) {

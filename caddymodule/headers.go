@@ -32,6 +32,7 @@ var (
 	errPlaceholder  = errors.New("not_a_user")
 	errReserved     = errors.New("reserved_field")
 	errUnknownField = errors.New("unknown_field")
+	errCacheable    = errors.New("cacheable_response")
 	errUnknown      = errors.New("unknown_header")
 )
 

@@ -19,7 +19,7 @@ import (
 // keeperKeysFile is where the keeper's keys are in Caddy's storage: one key of
 // 32 bytes a line as base64, the newest first. The first seals; all open. To
 // rotate, put a new line on top and reload with --force.
-const keeperKeysFile = "intilery/keeper.keys"
+const keeperKeysFile = "intilery_keeper/keys"
 
 // loadKeys reads the keys that a server of the fleet has made. It returns
 // fs.ErrNotExist when none has.

@@ -281,6 +281,53 @@ func TestCacheHitIsNobodysWord(t *testing.T) {
 	}
 }
 
+// An app's own cache may hand one visitor's word to all without a sign of it,
+// so a response that says it may be stored names nobody.
+func TestSharedResponseNamesNobody(t *testing.T) {
+	r := newRig(t)
+	var told string
+	r.behind(func(w http.ResponseWriter, req *http.Request) {
+		told = req.Header.Get(headerUserID)
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Intilery-User-Id", "another")
+		w.Header().Set("Intilery-Page", "off")
+		w.Header().Set("Intilery-Track", req.URL.Path)
+		if req.URL.Path == "/shared" {
+			w.Header().Set("Cache-Control", "max-age=60")
+		}
+	})
+	r.get("/", func(req *http.Request) { req.URL.Path = "/own" })
+	r.client.Jar = newJar(t)
+	r.get("/shared") // and a new visitor there has no ID to track
+	if r.get("/shared"); told != "" {
+		t.Errorf("user %q was remembered", told)
+	}
+	if got := summary(r.calls(2)); got != "identify:identify track:/own" {
+		t.Errorf("events %s", got)
+	}
+	if log := r.log(); !strings.Contains(log, `"reason":"cacheable_response"`) {
+		t.Errorf("no warning in\n%s", log)
+	}
+}
+
+// What an app says to a crawler costs a new ID at each request: nothing of it
+// is acted on.
+func TestCrawlersAreNobody(t *testing.T) {
+	r := newRig(t)
+	r.behind(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Intilery-Track", req.UserAgent())
+	})
+	crawler := r.get("/", header("User-Agent", "Googlebot/2.1"))
+	wantStripped(t, crawler.Header, nil)
+	if cookies := crawler.Header["Set-Cookie"]; len(cookies) != 0 {
+		t.Errorf("a crawler got %v", cookies)
+	}
+	r.get("/", header("User-Agent", "Somebody"))
+	if got := summary(r.calls(2)); got != "page:page track:Somebody" {
+		t.Errorf("events %s", got)
+	}
+}
+
 // A keeper that is none of ours is as if it were not there, and is counted.
 func TestForgedKeeper(t *testing.T) {
 	r := newRig(t)

@@ -63,9 +63,11 @@ func acceptsHTML(r *http.Request) bool {
 }
 
 // speculative recognises prefetch and prerender: Sec-Purpose is today's
-// header, the others are what older Chrome, Safari and Firefox sent.
+// header, X-Sec-Purpose Turbo's (Hotwire), which cannot set the former; the
+// others are what older Chrome, Safari and Firefox sent.
 func speculative(h http.Header) bool {
 	return strings.Contains(first(h, "Sec-Purpose"), "pre") ||
+		strings.Contains(first(h, "X-Sec-Purpose"), "pre") ||
 		strings.EqualFold(first(h, "Purpose"), "prefetch") ||
 		strings.EqualFold(first(h, "X-Purpose"), "preview") ||
 		strings.EqualFold(first(h, "X-Moz"), "prefetch")

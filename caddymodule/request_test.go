@@ -37,6 +37,10 @@ func TestFactsOf(t *testing.T) {
 			requestFacts{navigation: true, speculative: true},
 		},
 		{
+			"prefetch by Turbo", "GET", map[string]string{"Sec-Fetch-Dest": "empty", "X-Sec-Purpose": "prefetch"},
+			requestFacts{speculative: true},
+		},
+		{
 			"prefetch of older browsers", "GET", map[string]string{"Accept": "text/html", "Purpose": "prefetch"},
 			requestFacts{navigation: true, speculative: true},
 		},

@@ -115,6 +115,8 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 			siteMetrics.ignored.WithLabelValues("cache_hit").Inc()
 		case v.facts.speculative:
 			siteMetrics.ignored.WithLabelValues("speculative").Inc()
+		case v.facts.bot == botByName:
+			siteMetrics.ignored.WithLabelValues("bot").Inc()
 		default:
 			s = parseStatement(said, v.h.rejected)
 			s.consent = v.h.Consent.word(s.consent)
@@ -127,6 +129,7 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 		sharingOf(v.r.Method, status, h, time.Now()) == shared {
 		makePrivate(h)
 	}
+	v.refuseShared(&s, status, h)
 	speaks := s.identify || s.userID != "" || len(s.tracks) > 0 || s.reset || s.consent != cookie.ConsentUnknown
 	navigated := v.facts.navigation && v.facts.bot == "" && status < 400
 	if !speaks && !navigated {
@@ -166,6 +169,21 @@ func (v *visit) respond(status int, h http.Header, said http.Header, body []byte
 	v.capture(s, out, paged && !out.Holding)
 }
 
+// refuseShared drops a word on who the visitor is from a response that says
+// that shared caches may store it. A cache that tells nothing of its hits, such
+// as one inside the app, would say it of every visitor and merge them all.
+func (v *visit) refuseShared(s *statement, status int, h http.Header) {
+	if s.userID == "" && !s.identify || sharingOf(v.r.Method, status, h, time.Now()) != shared {
+		return
+	}
+	if s.userID != "" {
+		v.h.rejected(headerUserID, errCacheable)
+	} else {
+		v.h.rejected(headerTraits, errCacheable)
+	}
+	s.userID, s.traits, s.identify = "", nil, false
+}
+
 // capture hands the response's events to the forwarder: identify, page, track.
 func (v *visit) capture(s statement, out cookie.Outcome, paged bool) {
 	identified := s.identify && out.SendIdentify
@@ -177,7 +195,9 @@ func (v *visit) capture(s statement, out cookie.Outcome, paged bool) {
 		base.AnonymousID = out.AnonymousID
 	}
 	if base.AnonymousID == "" && base.UserID == "" {
-		siteMetrics.ignored.WithLabelValues("no_identity").Inc()
+		if identified || len(s.tracks) > 0 { // else it is a new visitor's page that cannot set a cookie
+			siteMetrics.ignored.WithLabelValues("no_identity").Inc()
+		}
 		return
 	}
 	base.Context = v.h.eventContext(v.r, v.request.Secure, v.request.Host)
