@@ -1,13 +1,11 @@
 package caddymodule
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddytest"
 )
 
@@ -87,15 +85,7 @@ func TestProvisioningErrors(t *testing.T) {
 		{"redact", site("redact a&b"), `redact: "a&b" is not accepted`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			config, err := adapt(tt.caddyfile)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var parsed caddy.Config
-			if err := json.Unmarshal(config, &parsed); err != nil {
-				t.Fatal(err)
-			}
-			err = caddy.Validate(&parsed)
+			err := validate(t, tt.caddyfile)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v\nwant  %q", err, tt.want)
 			}
@@ -106,15 +96,7 @@ func TestProvisioningErrors(t *testing.T) {
 	}
 	// A destination under a name of its own serves sites that name none.
 	only := "{\n intilery uk {\n" + good + "\n }\n}\n:80 {\n intilery\n}"
-	config, err := adapt(only)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var parsed caddy.Config
-	if err := json.Unmarshal(config, &parsed); err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Validate(&parsed); err != nil {
+	if err := validate(t, only); err != nil {
 		t.Errorf("one destination by name: %v", err)
 	}
 }
@@ -132,11 +114,7 @@ func TestProvisioningErrorsJSON(t *testing.T) {
 		`"destinations": {"d": {"client_id": "a", "auth_token": "t", "burst": -1}}`: "destination d: burst: -1 is not accepted",
 		`"destinations": {"d": {"client_id": "a", "auth_token": "t", "nodes": -1}}`: "destination d: nodes: -1 is not accepted",
 	} {
-		var parsed caddy.Config
-		if err := json.Unmarshal([]byte(`{"apps": {"intilery": {`+app+`}}}`), &parsed); err != nil {
-			t.Fatal(err)
-		}
-		if err := caddy.Validate(&parsed); err == nil || !strings.Contains(err.Error(), want) {
+		if err := validateJSON(t, []byte(`{"apps": {"intilery": {`+app+`}}}`)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v\nwant  %q", err, want)
 		}
 	}

@@ -253,6 +253,25 @@ func adapt(caddyfile string) ([]byte, error) {
 	return config, err
 }
 
+// validate does what `caddy validate` does.
+func validate(t *testing.T, caddyfile string) error {
+	t.Helper()
+	config, err := adapt(caddyfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return validateJSON(t, config)
+}
+
+func validateJSON(t *testing.T, config []byte) error {
+	t.Helper()
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	return caddy.Validate(&parsed)
+}
+
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "localhost:0")

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 
 	"github.com/intilery/caddy-intilery/sandbox"
@@ -127,15 +125,7 @@ func TestFailedReload(t *testing.T) {
 func TestValidateBesideLiveServer(t *testing.T) {
 	r := newRig(t)
 	r.serve(trackingSite)
-	config, err := adapt(r.global("") + r.url + " {\n" + trackingSite + "\n}\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var parsed caddy.Config
-	if err := json.Unmarshal(config, &parsed); err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Validate(&parsed); err != nil {
+	if err := validate(t, r.global("")+r.url+" {\n"+trackingSite+"\n}\n"); err != nil {
 		t.Errorf("validate: %v", err)
 	}
 	r.get("/live")
@@ -145,15 +135,7 @@ func TestValidateBesideLiveServer(t *testing.T) {
 // Validating alone leaves nothing on the disk.
 func TestValidateWritesNothing(t *testing.T) {
 	r := newRig(t)
-	config, err := adapt(r.global("") + r.url + " {\n" + trackingSite + "\n}\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var parsed caddy.Config
-	if err := json.Unmarshal(config, &parsed); err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Validate(&parsed); err != nil {
+	if err := validate(t, r.global("")+r.url+" {\n"+trackingSite+"\n}\n"); err != nil {
 		t.Errorf("validate: %v", err)
 	}
 	for _, name := range []string{"data", "storage"} {
