@@ -38,6 +38,7 @@ type rig struct {
 	url     string // of the site
 	sandbox *sandbox.Sandbox
 	api     *httptest.Server
+	loaded  bool
 	client  *http.Client // with a cookie jar, follows no redirect
 }
 
@@ -92,8 +93,15 @@ func (r *rig) logFile() string { return filepath.Join(r.dir, "caddy.log") }
 // serve loads a configuration whose one site has the given body.
 func (r *rig) serve(site string) { r.t.Helper(); r.load(r.global(""), site) }
 
+// load loads a configuration. At a reload the site moves to another port: on
+// the same one Caddy opens a second socket beside the old one, which takes the
+// connections that wait on it along when it closes, with or without the module.
 func (r *rig) load(global, site string) {
 	r.t.Helper()
+	if r.loaded {
+		r.url = "http://localhost:" + freePort(r.t)
+	}
+	r.loaded = true
 	if err := r.tryLoad(global + r.url + " {\n" + site + "\n}\n"); err != nil {
 		r.t.Fatal(err)
 	}

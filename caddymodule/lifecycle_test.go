@@ -48,7 +48,9 @@ func TestReloadsLoseAndRepeatNothing(t *testing.T) {
 		})
 	}
 	for range 6 {
-		r.serve(trackingSite)
+		if err := r.tryLoad(r.global("") + r.url + " {\n" + trackingSite + "\n}\n"); err != nil { // on the same port
+			t.Fatal(err)
+		}
 	}
 	wg.Wait()
 	http.DefaultClient.CloseIdleConnections()

@@ -159,7 +159,6 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	defer g.mu.RUnlock()
 	txn := g.db.NewTransaction(true)
 	defer txn.Discard()
-	var size int64
 	for i := range gr.packs {
 		p := &gr.packs[i]
 		if !g.named[p.lane.id] {
@@ -170,7 +169,6 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 		if err := txn.Set(packKey(p.lane.id, p.span.first), p.value); err != nil {
 			return fmt.Errorf("add a pack: %w", err)
 		}
-		size += int64(len(p.value))
 	}
 	if err := txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -183,13 +181,12 @@ func (l *Log) commit(g *generation, gr *group) (err error) {
 	for i := range gr.packs {
 		g.named[gr.packs[i].lane.id] = true
 	}
-	g.bytes.Add(size)
-	l.w.unweighed += size
 	return nil
 }
 
 // committedLocked takes over that gr is committed in g.
 func (l *Log) committedLocked(g *generation, gr *group) {
+	var size int64
 	for i := range gr.packs {
 		p := &gr.packs[i]
 		ln := p.lane
@@ -206,7 +203,10 @@ func (l *Log) committedLocked(g *generation, gr *group) {
 			ln.head = p.at
 		}
 		ln.synced = p.span.last
+		size += int64(len(p.value))
 	}
+	g.bytes.Add(size)
+	l.w.unweighed += size
 	l.counts.committed += gr.records
 	l.ring.bytes -= gr.cost
 	l.ring.taken -= gr.cost
