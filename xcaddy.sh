@@ -38,9 +38,10 @@ build() {
 	fi
 	go mod download || fail "the modules of go.mod could not be downloaded. Is the Go module proxy within reach (go env GOPROXY)?"
 	echo "Building ./caddy: Caddy $caddy_version with $MODULE. The first time takes minutes ..." >&2
-	# All modules are downloaded by now. With the proxy off, xcaddy takes this
-	# checkout for the module and asks nobody else for it.
-	GOPROXY=off "$tools/xcaddy-$XCADDY_VERSION" build "$caddy_version" \
+	# All modules are downloaded by now, and checked against go.sum. With the proxy
+	# off, xcaddy takes this checkout for the module and asks nobody else for it;
+	# the checksum database would be asked past the proxy, so it is off as well.
+	GOPROXY=off GOSUMDB=off "$tools/xcaddy-$XCADDY_VERSION" build "$caddy_version" \
 		--with "$MODULE/caddymodule" --replace "$MODULE=$PWD" --output ./caddy >.tools/build.log 2>&1 || {
 		cat .tools/build.log >&2
 		fail "the build failed; see above."
