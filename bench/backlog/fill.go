@@ -26,7 +26,7 @@ func fill(ctx context.Context, dir string, size int64) (count int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	l := wal.New(wal.Options{Dir: dir})
+	l := wal.New(wal.Options{Dir: dir, MaxBytes: limit(size)})
 	l.Start()
 	start := time.Now()
 	for l.Stats().DiskBytes < size {
@@ -45,6 +45,10 @@ func fill(ctx context.Context, dir string, size int64) (count int, err error) {
 		count, int64(count)*events.Size/mib, st.DiskBytes/mib, st.Generations, took.Seconds())
 	return count, l.Close()
 }
+
+// limit is the log's cap in bytes, far enough above a backlog of that size that
+// nothing of it is refused.
+func limit(size int64) int64 { return max(1<<30, 2*size) }
 
 // add appends a copy of the event, because the log keeps what it is given. A
 // full ring is waited for.

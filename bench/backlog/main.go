@@ -87,7 +87,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, plain.Stop()) }()
 
-	opt.Receiver, opt.DataDir = address, data
+	opt.Receiver, opt.DataDir, opt.MaxSize = address, data, limit(o.disk*mib)
 	rec.refuse.Store(true)
 	opt.Name = "held"
 	if err := hold(ctx, o, opt, plain, count); err != nil {

@@ -33,6 +33,8 @@ type Options struct {
 	Receiver string
 	// DataDir is the module's data_dir. Default: a folder of its own.
 	DataDir string
+	// MaxSize is the module's max_size in bytes. Default: the module's own.
+	MaxSize int64
 	// Core, unless negative, is the only CPU core that it may use.
 	Core int
 }
@@ -50,10 +52,13 @@ type Process struct {
 
 // config is the same site with and without the module.
 func config(c *Process, o Options, dir string) string {
-	global, directive := "", ""
+	global, directive, size := "", "", ""
+	if o.MaxSize != 0 {
+		size = fmt.Sprintf("\t\tmax_size %d\n", o.MaxSize)
+	}
 	if o.Receiver != "" {
-		global = fmt.Sprintf("\tintilery {\n\t\tclient_id bench\n\t\tauth_token bench\n\t\tendpoint http://%s\n\t\tdata_dir %s\n\t}\n",
-			o.Receiver, o.DataDir)
+		global = fmt.Sprintf("\tintilery {\n\t\tclient_id bench\n\t\tauth_token bench\n\t\tendpoint http://%s\n\t\tdata_dir %s\n%s\t}\n",
+			o.Receiver, o.DataDir, size)
 		directive = "\tintilery\n"
 	}
 	return fmt.Sprintf("{\n\tadmin %s\n\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n\tservers {\n\t\tprotocols h1\n\t}\n"+
