@@ -102,7 +102,7 @@ func (l *Log) rotationDue(now time.Time) bool {
 
 // drainedBytes is the size from which a drained active generation is worth
 // removing: below it, the blocks it holds cost less than a new one.
-func (l *Log) drainedBytes() int64 { return l.opt.GenerationBytes / 8 }
+func (l *Log) drainedBytes() int64 { return l.opt.GenerationBytes / 2 }
 
 // drainedLocked reports whether there is a generation to remove.
 func (l *Log) drainedLocked() bool {

@@ -46,13 +46,22 @@ func TestRotationBySizeAndRemoval(t *testing.T) {
 
 func TestRotationWhenDrained(t *testing.T) {
 	o := quick(t.TempDir())
-	o.GenerationBytes = 8 << 10 // drained is worth it from 1 KiB
+	o.GenerationBytes = 8 << 10 // drained is worth it from 4 KiB
 	l := open(t, o)
-	for i := range 40 {
-		fill(t, l, "a", i, 1)
+	n := 0
+	size := func() int64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.active.bytes.Load()
+	}
+	for ; n == 0 || size() < l.drainedBytes(); n++ {
+		fill(t, l, "a", n, 1)
 	}
 	first := generations(t, o.Dir, "gen-*")
-	l.Ack("a", 40)
+	if len(first) != 1 {
+		t.Fatalf("%d generations before all was drained", len(first))
+	}
+	l.Ack("a", uint64(n))
 	until(t, "a new generation replaces the drained one", func() bool {
 		now := generations(t, o.Dir, "gen-*")
 		return len(now) == 1 && now[0] != first[0]

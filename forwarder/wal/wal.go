@@ -52,7 +52,8 @@ type Options struct {
 	// what a crash loses. Default: 20 ms.
 	GroupDelay time.Duration
 	// GenerationBytes is the size in bytes at which a new generation begins.
-	// Default: 256 MiB.
+	// Badger maps its files, so what a reader has read of a generation counts as
+	// the process's memory until the generation is removed. Default: 32 MiB.
 	GenerationBytes int64
 	// GenerationAge is the age at which a new generation begins. Default: 1 h.
 	GenerationAge time.Duration
@@ -94,7 +95,7 @@ func (o Options) withDefaults() Options {
 		o.GroupDelay = 20 * time.Millisecond
 	}
 	if o.GenerationBytes <= 0 {
-		o.GenerationBytes = 256 << 20
+		o.GenerationBytes = 32 << 20
 	}
 	if o.GenerationAge <= 0 {
 		o.GenerationAge = time.Hour
