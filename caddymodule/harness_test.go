@@ -102,6 +102,12 @@ func (r *rig) load(global, site string) {
 		r.url = "http://localhost:" + freePort(r.t)
 	}
 	r.loaded = true
+	r.loadHere(global, site)
+}
+
+// loadHere loads a configuration whose site stays on its port.
+func (r *rig) loadHere(global, site string) {
+	r.t.Helper()
 	if err := r.tryLoad(global + r.url + " {\n" + site + "\n}\n"); err != nil {
 		r.t.Fatal(err)
 	}

@@ -52,11 +52,12 @@ type Process struct {
 
 // config is the same site with and without the module.
 func config(c *Process, o Options, dir string) string {
-	global, directive, size := "", "", ""
-	if o.MaxSize != 0 {
-		size = fmt.Sprintf("\t\tmax_size %d\n", o.MaxSize)
-	}
+	global, directive := "", ""
 	if o.Receiver != "" {
+		size := ""
+		if o.MaxSize != 0 {
+			size = fmt.Sprintf("\t\tmax_size %d\n", o.MaxSize)
+		}
 		global = fmt.Sprintf("\tintilery {\n\t\tclient_id bench\n\t\tauth_token bench\n\t\tendpoint http://%s\n\t\tdata_dir %s\n%s\t}\n",
 			o.Receiver, o.DataDir, size)
 		directive = "\tintilery\n"
