@@ -6,6 +6,9 @@ let count = 0;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
+/** The browser did what nothing of ours can cause, so a case must begin anew. */
+export class Circumstance extends Error {}
+
 export class Case {
   constructor({ stack, browser, tag }) {
     this.stack = stack;

@@ -2,8 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { Circumstance } from './case.mjs';
 import { ageKeeper } from './keeper.mjs';
 import { until } from './wait.mjs';
+
+// Those of Chromium's reasons not to restore a page that a response can give.
+const RESPONSE = /NoStore|Cookie|MainResource|HTTP/i;
 
 const PROGRAM = '/usr/bin/chromium';
 
@@ -103,7 +107,9 @@ export function aged(key, cookie, days) {
 
 const openTabs = (context, urls) => Promise.all(urls.map(async (url) => {
   const page = await context.newPage();
-  const tab = new Tab(page, await context.newCDPSession(page));
+  const session = await context.newCDPSession(page);
+  await session.send('Page.enable');
+  const tab = new Tab(page, session);
   await tab.go(url);
   return tab;
 }));
@@ -119,6 +125,9 @@ class Tab {
   constructor(page, session) {
     this.page = page;
     this.session = session;
+    session.on('Page.backForwardCacheNotUsed', ({ notRestoredExplanations: reasons }) => {
+      this.notRestored = reasons;
+    });
   }
 
   /** Goes to url, which may redirect. */
@@ -147,12 +156,21 @@ class Tab {
     await this.page.waitForLoadState('load');
   }
 
-  /** Goes back to url and says whether the page came from the back/forward cache. */
+  /**
+   * Goes back to url and says whether the page came from the back/forward cache.
+   * Throws Circumstance when the browser had a reason of its own not to keep it.
+   */
   async back(url) {
     const { currentIndex, entries } = await this.session.send('Page.getNavigationHistory');
+    this.notRestored = undefined;
     await this.session.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
     const arrived = (href) => location.href === href && document.readyState === 'complete';
     await until(`the page ${url}`, () => this.run(arrived, url).catch(() => false));
-    return this.run(() => window.restored);
+    const restored = await this.run(() => window.restored);
+    const reasons = (this.notRestored ?? []).map((r) => r.reason);
+    if (!restored && reasons.length > 0 && !reasons.some((r) => RESPONSE.test(r))) {
+      throw new Circumstance(`Chromium did not keep ${url}: ${reasons.join(', ')}`);
+    }
+    return restored;
   }
 }

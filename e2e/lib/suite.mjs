@@ -4,10 +4,28 @@ import { consents } from '../cases/consent.mjs';
 import { returns } from '../cases/return.mjs';
 import { speculations } from '../cases/speculation.mjs';
 import { visits } from '../cases/visit.mjs';
-import { Case, ours } from './case.mjs';
+import { Case, Circumstance, ours } from './case.mjs';
 import { startStack } from './stack.mjs';
 
 const cases = [...visits, ...returns, ...speculations, ...consents];
+
+const TRIES = 3; // of a case, when the browser's own circumstances end it
+
+async function once(t, run, c) {
+  try {
+    await run(c);
+  } catch (err) {
+    // Enough to see from the report alone what passed on the wire.
+    for (const r of await c.traffic()) {
+      t.diagnostic(JSON.stringify({ path: r.path, status: r.status, identity: r.identity, purpose: r.purpose, cookies: r.cookies, set: ours(r) }));
+    }
+    t.diagnostic(`server: ${JSON.stringify(await c.events())}`);
+    t.diagnostic(`tag: ${JSON.stringify(c.calls())}`);
+    throw err;
+  } finally {
+    await c.end();
+  }
+}
 
 export function suite(Browser) {
   describe(`${Browser.title} ${Browser.version()}`, () => {
@@ -25,19 +43,13 @@ export function suite(Browser) {
       describe(tag, () => {
         for (const { name, run, skip } of cases) {
           test(name, { skip: skip?.(Browser) || false, timeout: 90_000 }, async (t) => {
-            const c = new Case({ stack, browser, tag });
-            try {
-              await run(c);
-            } catch (err) {
-              // Enough to see from the report alone what passed on the wire.
-              for (const r of await c.traffic()) {
-                t.diagnostic(JSON.stringify({ path: r.path, status: r.status, identity: r.identity, purpose: r.purpose, cookies: r.cookies, set: ours(r) }));
+            for (let left = TRIES - 1; ; left--) {
+              try {
+                return await once(t, run, new Case({ stack, browser, tag }));
+              } catch (err) {
+                if (!(err instanceof Circumstance) || left === 0) throw err;
+                t.diagnostic(`${err.message}; again`);
               }
-              t.diagnostic(`server: ${JSON.stringify(await c.events())}`);
-              t.diagnostic(`tag: ${JSON.stringify(c.calls())}`);
-              throw err;
-            } finally {
-              await c.end();
             }
           });
         }
