@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"runtime"
 	"time"
 )
 
@@ -11,12 +12,12 @@ func (l *Log) ready(now time.Time) error {
 			return err
 		}
 	}
-	if l.w.packer == nil {
+	for len(l.w.packers) < min(maxPackers, runtime.GOMAXPROCS(0)) {
 		p, err := newPacker(l.keys)
 		if err != nil {
 			return err
 		}
-		l.w.packer = p
+		l.w.packers = append(l.w.packers, p)
 	}
 	if l.active != nil {
 		if err := l.weigh(); err != nil {

@@ -21,12 +21,11 @@ func FuzzPack(f *testing.F) {
 		}
 		return v
 	}
-	f.Add(pack(p.pack(h, frames, false)))
-	f.Add(pack(p.pack(header{lane: 3, first: 9, counts: [Classes]uint32{0, 1, 0}, time: 1}, appendFrame(nil, 1, nil), false)))
-	f.Add(pack(p.pack(h, frames, true)))
+	f.Add(pack(p.pack(h, frames)))
+	f.Add(pack(p.pack(header{lane: 3, first: 9, counts: [Classes]uint32{0, 1, 0}, time: 1}, appendFrame(nil, 1, nil))))
 	f.Add([]byte{})
 	f.Add(make([]byte, headerSize))
-	f.Add(append(pack(p.pack(h, frames, false))[:headerSize], frames...))
+	f.Add(append(pack(p.pack(h, frames))[:headerSize], frames...))
 	u := new(unpacker)
 	f.Cleanup(u.close)
 	f.Fuzz(func(t *testing.T, v []byte) {
@@ -61,7 +60,7 @@ func TestPackChecksum(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := p.pack(header{lane: 3, first: 9, counts: [Classes]uint32{0, 1, 0}, time: 1}, appendFrame(nil, 1, bytes.Repeat([]byte("ab"), 200)), false)
+	v, err := p.pack(header{lane: 3, first: 9, counts: [Classes]uint32{0, 1, 0}, time: 1}, appendFrame(nil, 1, bytes.Repeat([]byte("ab"), 200)))
 	if err != nil {
 		t.Fatal(err)
 	}

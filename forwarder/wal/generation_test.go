@@ -109,7 +109,7 @@ func TestFailedCommit(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				scratch.w.packer = p
+				scratch.w.packers = []*packer{p}
 				gr := scratch.takeLocked()
 				<-gr.encoded
 				if err := l.commit(g, gr); err != nil {

@@ -3,6 +3,8 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -15,6 +17,11 @@ const (
 	maxGroupRecords = 4096
 	// laneCost is what a lane's first record adds: its entry in the table of lanes.
 	laneCost = 300
+	// packApart is the cost in bytes from which a group's lanes are packed by
+	// several goroutines.
+	packApart = 64 << 10
+	// maxPackers bounds these, because the site needs the cores more.
+	maxPackers = 2
 )
 
 // group is what one transaction commits. Once built, it does not change: when a
@@ -94,15 +101,15 @@ func (l *Log) takeLocked() *group {
 	} else {
 		l.ahead = gr
 	}
-	// A ring that fills says that records come faster than the thorough way of
-	// compressing takes them.
-	fast := l.ring.waiting() > l.opt.RingBytes/4
 	l.w.entries = gr.entries
 	go func() {
 		defer close(gr.encoded)
-		l.w.frames = gr.encode(l.w.packer, l.w.frames, fast)
+		gr.encode(l.w.packers)
 		if cap(l.w.entries) > 1024 && gr.records < 256 {
-			l.w.entries, l.w.frames, l.w.packer.buf = nil, nil, nil // the flood is over
+			l.w.entries = nil // the flood is over
+			for _, p := range l.w.packers {
+				p.frames, p.buf = nil, nil
+			}
 		}
 	}()
 	return gr
@@ -117,34 +124,60 @@ func (l *Log) freeIDLocked() uint16 {
 }
 
 // encode makes the group's packs: one for each lane, or more where a lane has
-// more than fits one. It frees the records. It returns frames for reuse.
-func (gr *group) encode(p *packer, frames []byte, fast bool) []byte {
-	for _, ln := range gr.lanes {
-		frames = frames[:0]
-		h := header{lane: ln.id}
-		finish := func() {
-			v, err := p.pack(h, frames, fast)
-			gr.err = errors.Join(gr.err, err)
-			gr.packs = append(gr.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: v})
-		}
-		for i := ln.chainHead; i >= 0; i = gr.next[i] {
-			e := &gr.entries[i]
-			if len(frames) > 0 && len(frames)+len(e.data)+frameMax > maxPackRaw {
-				finish()
-				frames, h.counts = frames[:0], [Classes]uint32{}
+// more than fits one. It frees the records. Lanes of a large group are packed
+// side by side.
+func (gr *group) encode(packers []*packer) {
+	if gr.cost < packApart {
+		packers = packers[:1]
+	}
+	made := make([]packed, len(gr.lanes))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for _, p := range packers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(made)); i = next.Add(1) - 1 {
+				made[i] = gr.encodeLane(p, gr.lanes[i])
 			}
-			if len(frames) == 0 {
-				h.first, h.time = e.order, e.at
-			}
-			h.counts[e.class]++
-			frames = appendFrame(frames, e.class, e.data)
-		}
-		finish()
-		ln.chainHead = -1
+		})
+	}
+	wg.Wait()
+	for _, m := range made {
+		gr.packs = append(gr.packs, m.packs...)
+		gr.err = errors.Join(gr.err, m.err)
 	}
 	clear(gr.entries)
 	gr.entries, gr.next, gr.lanes = nil, nil, nil
-	return frames
+}
+
+// packed is what became of one lane's records.
+type packed struct {
+	packs []pack
+	err   error
+}
+
+func (gr *group) encodeLane(p *packer, ln *lane) (made packed) {
+	p.frames = p.frames[:0]
+	h := header{lane: ln.id}
+	finish := func() {
+		v, err := p.pack(h, p.frames)
+		made.err = errors.Join(made.err, err)
+		made.packs = append(made.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: v})
+	}
+	for i := ln.chainHead; i >= 0; i = gr.next[i] {
+		e := &gr.entries[i]
+		if len(p.frames) > 0 && len(p.frames)+len(e.data)+frameMax > maxPackRaw {
+			finish()
+			p.frames, h.counts = p.frames[:0], [Classes]uint32{}
+		}
+		if len(p.frames) == 0 {
+			h.first, h.time = e.order, e.at
+		}
+		h.counts[e.class]++
+		p.frames = appendFrame(p.frames, e.class, e.data)
+	}
+	finish()
+	ln.chainHead = -1
+	return made
 }
 
 // commit writes the group in one transaction. After an error it is not known

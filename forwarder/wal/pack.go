@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"sync"
 
-	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -24,7 +23,7 @@ import (
 //	        |"IWP1"|codec|seal |lane|first|counts |raw |size|time|crc | stored  |
 //	        +------+-----+-----+----+-----+-------+----+----+----+----+- - - - -+
 //
-//	codec   how frames are stored: 0 as they are, 1 zstd, 2 S2
+//	codec   how frames are stored: 0 as they are, 1 zstd
 //	seal    1 when what is stored is sealed (seal.go) with bytes 0-43 as
 //	        context, 0 when it is not
 //	lane    as in the key
@@ -51,7 +50,6 @@ const (
 
 	codecNone = 0
 	codecZstd = 1
-	codecS2   = 2
 )
 
 // frameMax is the largest size of what a frame adds to its record.
@@ -105,9 +103,10 @@ func appendFrame(dst []byte, class uint8, data []byte) []byte {
 
 // packer makes packs. One goroutine at a time may use it.
 type packer struct {
-	keys *Keyring
-	enc  *zstd.Encoder
-	buf  []byte
+	keys   *Keyring
+	enc    *zstd.Encoder
+	frames []byte // for reuse
+	buf    []byte // for reuse, as compressed
 }
 
 func newPacker(keys *Keyring) (*packer, error) {
@@ -123,17 +122,11 @@ func newPacker(keys *Keyring) (*packer, error) {
 	return &packer{keys: keys, enc: enc}, nil
 }
 
-// pack returns the value that stores frames under h, in new memory. Fast takes
-// S2: a quarter of zstd's time, for nearly twice the size.
-func (p *packer) pack(h header, frames []byte, fast bool) ([]byte, error) {
+// pack returns the value that stores frames under h, in new memory.
+func (p *packer) pack(h header, frames []byte) ([]byte, error) {
 	h.raw = uint32(len(frames))
-	if fast {
-		h.codec = codecS2
-		p.buf = s2.Encode(p.buf[:cap(p.buf)], frames)
-	} else {
-		h.codec = codecZstd
-		p.buf = p.enc.EncodeAll(frames, p.buf[:0])
-	}
+	h.codec = codecZstd
+	p.buf = p.enc.EncodeAll(frames, p.buf[:0])
 	stored := p.buf
 	if len(stored) >= len(frames) {
 		h.codec, stored = codecNone, frames
@@ -180,7 +173,7 @@ func packSum(v []byte) uint32 {
 
 // readHeader reads a header without its checksum. Any bytes may be given.
 func readHeader(v []byte) (header, error) {
-	if len(v) < headerSize || string(v[:4]) != packMagic || v[4] > codecS2 || v[5] > 1 {
+	if len(v) < headerSize || string(v[:4]) != packMagic || v[4] > codecZstd || v[5] > 1 {
 		return header{}, errPack
 	}
 	h := header{
@@ -262,14 +255,6 @@ func (u *unpacker) unpack(h header, v []byte) ([]Record, error) {
 			return nil, err
 		}
 		if frames, err = dec.DecodeAll(stored, frames); err != nil {
-			return nil, errPack
-		}
-	case codecS2:
-		n, err := s2.DecodedLen(stored)
-		if err != nil || n != int(h.raw) {
-			return nil, errPack
-		}
-		if frames, err = s2.Decode(frames[:0:n], stored); err != nil {
 			return nil, errPack
 		}
 	default:

@@ -23,9 +23,8 @@ type writer struct {
 	unweighed int64 // bytes committed since the directory was weighed
 	ended     bool  // nothing is committed any more; under Log.mu
 	skip      bool  // damage was found: sequences must jump
-	packer    *packer
+	packers   []*packer
 	entries   []entry
-	frames    []byte
 	groupAt   time.Time // when the waiting records are due; zero when none wait
 	retryAt   time.Time // nothing is tried before; zero after a success
 	backoff   time.Duration
