@@ -20,13 +20,28 @@ func BenchmarkWAL(b *testing.B) {
 	})
 }
 
-// BenchmarkWALStream is our log as it is used, with its defaults: nobody waits
-// for a commit but the ring, when it is full. Its x-raw is to groups of 900.
+// BenchmarkWALStream is our log as it is used: nobody waits for a commit but the
+// ring, when it is full. With its defaults first, then under each other sync
+// policy, then sealed. Its x-raw is to groups of 900.
 func BenchmarkWALStream(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		opt  wal.Options
+	}{
+		{"sync=group", wal.Options{}},
+		{"sync=interval", wal.Options{Sync: wal.SyncInterval}},
+		{"sync=os", wal.Options{Sync: wal.SyncOS}},
+		{"sealed", wal.Options{Keys: [][]byte{make([]byte, wal.KeySize)}}},
+	} {
+		b.Run(c.name, func(b *testing.B) { stream(b, c.opt) })
+	}
+}
+
+func stream(b *testing.B, o wal.Options) {
 	const burst = 1 << 16 // then all is waited for, so that raw has its turn
-	dir := b.TempDir()
-	l := openWAL(b, wal.Options{Dir: dir})
-	m := newMeter(b, dir, 900)
+	o.Dir = b.TempDir()
+	l := openWAL(b, o)
+	m := newMeter(b, o.Dir, 900)
 	for done := 0; done < b.N; {
 		m.start()
 		for left := min(burst, b.N-done); left > 0; {

@@ -17,12 +17,16 @@ import (
 // Set, these make the test binary a child that works on the directory named.
 const (
 	crashDirEnv    = "INTILERY_CRASH_DIR"
+	paceDirEnv     = "INTILERY_PACE_DIR"
 	holdDirEnv     = "INTILERY_HOLD_DIR"
 	crashSyncEnv   = "INTILERY_CRASH_SYNC" // the child's sync policy, as a number
 	crashRoundsEnv = "INTILERY_CRASH_ROUNDS"
 )
 
-const crashLanes = 4
+const (
+	crashLanes = 4
+	paceLane   = "default/0"
+)
 
 func crashOptions(dir string) Options {
 	o := quick(dir)
@@ -70,6 +74,27 @@ func crashChild(dir string) {
 		}
 		if len(recs) > 0 {
 			l.Ack(lane, recs[len(recs)-1].Seq)
+		}
+	}
+}
+
+// paceChild appends 2,000 events a second, each behind the time at which it
+// came, until it is killed. It never flushes: the log's defaults decide.
+func paceChild(dir string) {
+	o := Options{Dir: dir}
+	if n, err := strconv.Atoi(os.Getenv(crashSyncEnv)); err == nil {
+		o.Sync = SyncPolicy(n)
+	}
+	l := New(o)
+	l.Start()
+	evs := events(1024)
+	tick := time.NewTicker(time.Millisecond)
+	for i := 0; ; i++ {
+		now := <-tick.C
+		for range 2 {
+			if l.Append(paceLane, 1, fmt.Appendf(nil, "%d %s", now.UnixMicro(), evs[i%len(evs)])) != nil {
+				os.Exit(1)
+			}
 		}
 	}
 }

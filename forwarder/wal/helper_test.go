@@ -19,6 +19,10 @@ func TestMain(m *testing.M) {
 		crashChild(dir)
 		return
 	}
+	if dir := os.Getenv(paceDirEnv); dir != "" {
+		paceChild(dir)
+		return
+	}
 	if dir := os.Getenv(holdDirEnv); dir != "" {
 		holdChild(dir)
 		return
@@ -180,6 +184,26 @@ func noisy(n, size int) [][]byte {
 	for i := range out {
 		out[i] = make([]byte, size)
 		r.Read(out[i])
+	}
+	return out
+}
+
+// events makes n events of about 1 KB as a shop's site would send them.
+func events(n int) [][]byte {
+	r := rand.New(rand.NewPCG(1, 2))
+	out := make([][]byte, n)
+	for i := range out {
+		id := fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", r.Uint32(), r.IntN(1<<16), r.IntN(1<<12), r.IntN(1<<12), r.Uint64N(1<<48))
+		out[i] = fmt.Appendf(nil, `{"type":"track","event":"Product Viewed","messageId":"%s","anonymousId":"%016x-%016x","userId":"u%d",`+
+			`"timestamp":"2026-03-%02dT%02d:%02d:%02d.%03dZ","properties":{"sku":"SKU-%07d","name":"Waxed jacket no. %d","price":%d.%02d,"currency":"GBP",`+
+			`"category":"outerwear/%d","quantity":%d,"coupon":"SPRING%04x","position":%d,"brand":"House %d"},"context":{"ip":"203.0.113.%d",`+
+			`"userAgent":"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_%d) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.%d.%d Safari/537.36",`+
+			`"locale":"en-GB","library":{"name":"caddy-intilery","version":"1.0.0"},"page":{"path":"/shop/outerwear/%d/jacket-%d",`+
+			`"referrer":"https://www.example.com/search?q=%x","search":"?utm_source=newsletter&utm_campaign=%x","title":"Waxed jacket no. %d | The Shop",`+
+			`"url":"https://shop.example.com/shop/outerwear/%d/jacket-%d?utm_source=newsletter"},"campaign":{"name":"%x","source":"newsletter","medium":"email"}}}`,
+			id, r.Uint64(), r.Uint64(), r.IntN(1e6), 1+r.IntN(28), r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1000),
+			r.IntN(1e7), i, r.IntN(300), r.IntN(100), r.IntN(20), 1+r.IntN(4), r.IntN(1<<16), r.IntN(50), r.IntN(40), r.IntN(256),
+			r.IntN(8), 100+r.IntN(40), r.IntN(9000), r.IntN(300), r.IntN(20), i, r.Uint64(), r.Uint32(), i, r.IntN(20), i, r.Uint32())
 	}
 	return out
 }

@@ -3,6 +3,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,7 +28,7 @@ const (
 type loopDisk struct{ image, dir string }
 
 // newLoopDisk makes and mounts one, or skips the test.
-func newLoopDisk(t *testing.T) *loopDisk {
+func newLoopDisk(t testing.TB) *loopDisk {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a file system to cut off")
@@ -58,6 +59,13 @@ func newLoopDisk(t *testing.T) *loopDisk {
 
 func (d *loopDisk) mount() error {
 	if out, err := exec.Command("mount", "-o", "loop", d.image, d.dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+func (d *loopDisk) unmount() error {
+	if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
@@ -120,10 +128,7 @@ func TestPowerCut(t *testing.T) {
 				if lines == 0 {
 					t.Fatal("the child did not come to a flush")
 				}
-				if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
-					t.Fatalf("umount: %v: %s", err, out)
-				}
-				if err := d.mount(); err != nil {
+				if err := errors.Join(d.unmount(), d.mount()); err != nil {
 					t.Fatal(err)
 				}
 				if sync != SyncGroup {
