@@ -31,8 +31,11 @@ func BenchmarkDurable(b *testing.B) {
 	l := New(Options{Dir: b.TempDir()})
 	var groups atomic.Int64
 	l.fsync = func(path string) error {
-		groups.Add(1)
-		return syncFile(path)
+		err := syncFile(path)
+		if err == nil {
+			groups.Add(1)
+		}
+		return err
 	}
 	l.Start()
 	defer l.Close()

@@ -38,6 +38,21 @@ func (l *Log) syncMems(g *generation) error {
 	if badgerSyncs {
 		return nil
 	}
+	// Badger numbers memtables without gaps and removes the oldest first. So as
+	// long as the highest of last time is there, so are all that follow it.
+	for n := g.topMem; n > 0; n++ {
+		err := l.fsync(filepath.Join(g.dir, fmt.Sprintf("%05d.mem", n)))
+		if errors.Is(err, fs.ErrNotExist) {
+			if n == g.topMem {
+				break
+			}
+			g.topMem = n - 1
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("sync a generation: %w", err)
+		}
+	}
 	files, err := os.ReadDir(g.dir)
 	if err != nil {
 		return fmt.Errorf("sync a generation: %w", err)

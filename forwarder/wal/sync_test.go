@@ -20,13 +20,15 @@ func (f *fsyncs) use(l *Log) {
 	l.fsync = func(path string) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if filepath.Ext(path) == ".mem" {
-			if f.err != nil {
-				return f.err
-			}
+		mem := filepath.Ext(path) == ".mem"
+		if mem && f.err != nil {
+			return f.err
+		}
+		err := syncFile(path)
+		if mem && err == nil {
 			f.mems++
 		}
-		return syncFile(path)
+		return err
 	}
 }
 
@@ -188,4 +190,93 @@ func TestLooseLedgerSkips(t *testing.T) {
 	if s := l.Stats(); len(s.Lost) != 0 {
 		t.Errorf("lost %v", s.Lost)
 	}
+}
+
+// syncedFiles keeps the paths of the files that l syncs.
+type syncedFiles struct {
+	mu    sync.Mutex
+	paths map[string]bool
+}
+
+func (f *syncedFiles) use(l *Log) {
+	f.reset()
+	l.fsync = func(path string) error {
+		err := syncFile(path)
+		if err == nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.paths[path] = true
+		}
+		return err
+	}
+}
+
+func (f *syncedFiles) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.paths = make(map[string]bool)
+}
+
+func (f *syncedFiles) has(path string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.paths[path]
+}
+
+// newestMem is the memtable that takes writes.
+func newestMem(t *testing.T, dir string) string {
+	t.Helper()
+	mems := generations(t, dir, "gen-*/*.mem")
+	if len(mems) == 0 {
+		t.Fatal("no memtable")
+	}
+	return mems[len(mems)-1]
+}
+
+// However many memtables Badger has begun, the one that a group went into is
+// synced with it.
+func TestSyncFollowsMemtables(t *testing.T) {
+	dir := t.TempDir()
+	var synced syncedFiles
+	l := open(t, quick(dir), synced.use)
+	waitOpen(t, l)
+	recs := noisy(800, 30<<10) // 25 MB, of which a memtable takes 8
+	begun := make(map[string]bool)
+	for i := range 100 {
+		for _, rec := range recs[8*i : 8*i+8] {
+			mustAppend(t, l, "a", 1, string(rec))
+		}
+		synced.reset()
+		mustAppend(t, l, "b", 1, "the last of its group")
+		mustFlush(t, l)
+		newest := newestMem(t, dir)
+		begun[newest] = true
+		if !synced.has(newest) {
+			t.Errorf("group %d went into %s, which was not synced", i, filepath.Base(newest))
+		}
+	}
+	if len(begun) < 3 {
+		t.Errorf("only %d memtables: this shows nothing", len(begun))
+	}
+}
+
+// The memtables of last time may have gone when the interval is over.
+func TestIntervalFollowsMemtables(t *testing.T) {
+	o := quick(t.TempDir())
+	o.Sync, o.SyncEvery = SyncInterval, 1500*time.Millisecond
+	var synced syncedFiles
+	l := open(t, o, synced.use)
+	waitOpen(t, l)
+	synced.reset()
+	fill(t, l, "a", 0, 1)
+	first := newestMem(t, o.Dir)
+	until(t, "the first memtable is synced", func() bool { return synced.has(first) })
+	for _, rec := range noisy(400, 30<<10) {
+		mustAppend(t, l, "a", 1, string(rec))
+	}
+	mustFlush(t, l)
+	until(t, "the first memtable is a table", func() bool { return generations(t, o.Dir, "gen-*/*.mem")[0] != first })
+	synced.reset()
+	fill(t, l, "a", 401, 1)
+	until(t, "what came later is synced", func() bool { return synced.has(newestMem(t, o.Dir)) })
 }
