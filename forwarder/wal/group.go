@@ -132,15 +132,17 @@ func (gr *group) encode(packers []*packer) {
 	}
 	made := make([]packed, len(gr.lanes))
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	for _, p := range packers {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(made)); i = next.Add(1) - 1 {
-				made[i] = gr.encodeLane(p, gr.lanes[i])
-			}
-		})
+	work := func(p *packer) {
+		for i := next.Add(1) - 1; i < int64(len(made)); i = next.Add(1) - 1 {
+			made[i] = gr.encodeLane(p, gr.lanes[i])
+		}
 	}
-	wg.Wait()
+	var others sync.WaitGroup
+	for _, p := range packers[1:] {
+		others.Go(func() { work(p) })
+	}
+	work(packers[0])
+	others.Wait()
 	for _, m := range made {
 		gr.packs = append(gr.packs, m.packs...)
 		gr.err = errors.Join(gr.err, m.err)
