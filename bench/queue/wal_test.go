@@ -65,14 +65,25 @@ func stream(b *testing.B, o wal.Options) {
 }
 
 // BenchmarkWALPaced is our log with its defaults on a busy site, 2,000 events a
-// second. Its groups are small, so an event costs more CPU and more disk than at
-// full speed; its events/s is the pace and says nothing.
+// second: while a reader takes them, as with Intilery up, and while none does.
+// Its groups are small, so an event costs more CPU and more disk than at full
+// speed; its events/s is the pace and says nothing. It should run for 30 s, or
+// nothing is written out and removed.
 func BenchmarkWALPaced(b *testing.B) {
+	b.Run("read", func(b *testing.B) { paced(b, true) })
+	b.Run("unread", func(b *testing.B) { paced(b, false) })
+}
+
+func paced(b *testing.B, read bool) {
 	const perSecond = 2000
 	dir := b.TempDir()
 	l := openWAL(b, wal.Options{Dir: dir})
 	m := newMeter(b, dir, 900)
 	m.start()
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	if read {
+		go func() { stopped <- l.consume(stop) }()
+	}
 	start := time.Now()
 	for done := range b.N {
 		time.Sleep(time.Until(start.Add(time.Duration(done) * time.Second / perSecond)))
@@ -84,6 +95,11 @@ func BenchmarkWALPaced(b *testing.B) {
 		b.Fatal(err)
 	}
 	m.stop()
+	if close(stop); read {
+		if err := <-stopped; err != nil {
+			b.Fatal(err)
+		}
+	}
 	m.compare()
 	m.report()
 	if err := l.close(); err != nil {
@@ -134,6 +150,29 @@ func (l *ourLog) put(group [][]byte) error {
 		return err
 	}
 	return l.Flush(context.Background())
+}
+
+// consume reads and acknowledges what is there four times a second, in batches
+// as they are sent, until stop is closed.
+func (l *ourLog) consume(stop <-chan struct{}) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-stop:
+			return nil
+		}
+		for _, lane := range l.lane {
+			recs, err := l.Read(lane, l.Acked(lane), 950_000)
+			if err != nil {
+				return err
+			}
+			if len(recs) > 0 {
+				l.Ack(lane, recs[len(recs)-1].Seq)
+			}
+		}
+	}
 }
 
 func (l *ourLog) close() error { return l.Close() }

@@ -98,18 +98,3 @@ func rawAppend(b *testing.B, f *os.File, evs [][]byte, n, group int) time.Durati
 	}
 	return time.Since(start)
 }
-
-// written returns the bytes that this process has had written to disks, as
-// Linux counts them; 0 elsewhere.
-func written(b *testing.B) (n int64) {
-	b.Helper()
-	s, err := os.ReadFile("/proc/self/io")
-	if err != nil {
-		return 0
-	}
-	var x [7]int64
-	if _, err := fmt.Sscanf(string(s), "rchar: %d\nwchar: %d\nsyscr: %d\nsyscw: %d\nread_bytes: %d\nwrite_bytes: %d", &x[0], &x[1], &x[2], &x[3], &x[4], &n); err != nil {
-		b.Logf("no account of bytes written: %v", err)
-	}
-	return n
-}

@@ -95,14 +95,26 @@ func (l *Log) rotationDue(now time.Time) bool {
 	if n < l.drainedBytes() {
 		return false
 	}
+	oldest := l.wall().Add(-keepsUp).UnixMilli()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.idleLocked()
+	for _, ln := range l.lanes {
+		if ln.head != 0 && ln.head < oldest {
+			return false
+		}
+	}
+	return true
 }
 
-// drainedBytes is the size from which a drained active generation is worth
-// removing: below it, the blocks it holds cost less than a new one.
-func (l *Log) drainedBytes() int64 { return l.opt.GenerationBytes / 2 }
+// keepsUp is how old a record that is not acknowledged may be for its readers
+// to count as keeping up.
+const keepsUp = 2 * time.Second
+
+// drainedBytes is the size from which the active generation is replaced when
+// its readers keep up. It is removed soon after, and as it still fits Badger's
+// memtable, what it holds has been written to disk once, and not a second time
+// as a table. Below that size, the blocks it holds cost less than a new one.
+func (l *Log) drainedBytes() int64 { return min(l.opt.GenerationBytes/2, memTableSize*3/4) }
 
 // drainedLocked reports whether there is a generation to remove.
 func (l *Log) drainedLocked() bool {
@@ -146,7 +158,13 @@ var errNoCloseSpace = errors.New("too little free space to close a generation; i
 
 // closeGeneration closes the database of g, whose mu must be held alone. On a
 // disk that is too full for it, g stays open: Badger would die of SIGBUS.
-func (l *Log) closeGeneration(g *generation) (err error) {
+func (l *Log) closeGeneration(g *generation) error { return l.endGeneration(g, false) }
+
+// discard is closeGeneration for a generation that nobody needs any more:
+// Badger does not write its memtables out.
+func (l *Log) discard(g *generation) error { return l.endGeneration(g, true) }
+
+func (l *Log) endGeneration(g *generation, drop bool) (err error) {
 	if g.db == nil {
 		return nil
 	}
@@ -161,6 +179,11 @@ func (l *Log) closeGeneration(g *generation) (err error) {
 		}
 		g.db = nil
 	}()
+	if drop && !g.readOnly {
+		if err := g.db.DropAll(); err != nil {
+			l.log.Debug("a drained generation cannot be emptied", "generation", g.n, "error", err)
+		}
+	}
 	if err := g.db.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", genName(g.n), err)
 	}
@@ -181,7 +204,7 @@ func (l *Log) removeGeneration(g *generation) error {
 	if g.gone {
 		return nil
 	}
-	if err := l.closeGeneration(g); errors.Is(err, errNoCloseSpace) {
+	if err := l.discard(g); errors.Is(err, errNoCloseSpace) {
 		return err
 	} else if err != nil {
 		l.log.Warn("a drained generation does not close cleanly", "error", err)

@@ -142,6 +142,13 @@ func newDisk() *disk {
 
 func (d *disk) use(l *Log) { l.freeSpace = func(string) (int64, error) { return d.free.Load(), nil } }
 
+// clock is the time of day with a shift that a test sets.
+type clock struct{ shift atomic.Int64 }
+
+func (c *clock) use(l *Log) {
+	l.wall = func() time.Time { return time.Now().Add(time.Duration(c.shift.Load())) }
+}
+
 // generations lists the directories of dir that match.
 func generations(t testing.TB, dir, pattern string) []string {
 	t.Helper()

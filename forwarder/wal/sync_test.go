@@ -238,9 +238,11 @@ func newestMem(t *testing.T, dir string) string {
 func TestSyncFollowsMemtables(t *testing.T) {
 	dir := t.TempDir()
 	var synced syncedFiles
-	l := open(t, quick(dir), synced.use)
-	waitOpen(t, l)
-	recs := noisy(800, 30<<10) // 25 MB, of which a memtable takes 8
+	var c clock
+	l := open(t, quick(dir), synced.use, c.use)
+	fill(t, l, "a", 0, 1)
+	c.shift.Store(int64(time.Minute)) // nobody reads: the generation fills
+	recs := noisy(800, 30<<10)        // 25 MB, of which a memtable takes 8
 	begun := make(map[string]bool)
 	for i := range 100 {
 		for _, rec := range recs[8*i : 8*i+8] {
@@ -265,10 +267,12 @@ func TestIntervalFollowsMemtables(t *testing.T) {
 	o := quick(t.TempDir())
 	o.Sync, o.SyncEvery = SyncInterval, 1500*time.Millisecond
 	var synced syncedFiles
-	l := open(t, o, synced.use)
+	var c clock
+	l := open(t, o, synced.use, c.use)
 	waitOpen(t, l)
 	synced.reset()
 	fill(t, l, "a", 0, 1)
+	c.shift.Store(int64(time.Minute)) // nobody reads: the generation fills
 	first := newestMem(t, o.Dir)
 	until(t, "the first memtable is synced", func() bool { return synced.has(first) })
 	for _, rec := range noisy(400, 30<<10) {
