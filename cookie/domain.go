@@ -69,15 +69,15 @@ func (j *Jar) Domain(host string) string {
 func hostname(host string) (name string, ok bool) {
 	if rest, found := strings.CutPrefix(host, "["); found {
 		inner, _, _ := strings.Cut(rest, "]")
-		return bounded(strings.ToLower(inner)), false
+		return bounded(inner), false
 	}
 	if i := strings.IndexByte(host, ':'); i >= 0 {
 		if strings.IndexByte(host[i+1:], ':') >= 0 {
-			return bounded(strings.ToLower(host)), false
+			return bounded(host), false
 		}
 		host = host[:i]
 	}
-	host = strings.ToLower(bounded(host))
+	host = bounded(host)
 	if !isASCII(host) {
 		ascii, err := idna.Lookup.ToASCII(host)
 		if err != nil {
@@ -88,9 +88,11 @@ func hostname(host string) (name string, ok bool) {
 	return host, isDomainName(host)
 }
 
-// bounded cuts a host that no browser would send, so that it costs no more
-// than a real one.
+// bounded returns the host in lower case, and cuts one that no browser would
+// send, so that it costs no more than a real one: before, and again because
+// what is not UTF-8 gets longer.
 func bounded(host string) string {
+	host = strings.ToLower(host[:min(len(host), maxHostLen+1)])
 	return host[:min(len(host), maxHostLen+1)]
 }
 

@@ -133,6 +133,7 @@ func FuzzScope(f *testing.F) {
 	} {
 		f.Add(host, "")
 	}
+	f.Add(strings.Repeat("\xd4", 86), "")
 	f.Add("a.shop.example.com", "shop.example.com")
 	f.Fuzz(func(t *testing.T, host, domain string) {
 		j, err := NewJar(Config{Domain: domain}, nil)
