@@ -63,6 +63,6 @@
 //	<dir>/quarantine-<time>-gen-<n>/ a generation that could not be opened or read
 //
 // Generations exist because deletes do not give Badger's disk space back. A
-// generation takes writes until it is large or old, is drained by the readers,
+// generation takes writes until it is large, old or drained, is read to its end,
 // and then goes as a whole directory; damage stays confined to one of them.
 package wal

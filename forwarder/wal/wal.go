@@ -51,7 +51,8 @@ type Options struct {
 	// instead of 5 halve the bytes on disk and take a third off the CPU. It is also
 	// what a crash loses. Default: 20 ms.
 	GroupDelay time.Duration
-	// GenerationBytes is the size in bytes at which a new generation begins.
+	// GenerationBytes is the size in bytes at which a new generation begins;
+	// while readers keep up, at half of it, or at 6 MiB if that is less.
 	// Badger maps its files, so what a reader has read of a generation counts as
 	// the process's memory until the generation is removed. Default: 32 MiB.
 	GenerationBytes int64
