@@ -146,8 +146,8 @@ func TestAgeCap(t *testing.T) {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			l := New(quick(dir))
-			var shift atomic.Int64
-			l.wall = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+			var c clock
+			c.use(l)
 			l.Start()
 			for i := range 12 {
 				mustAppend(t, l, "a", uint8(i%Classes), "x")
@@ -156,7 +156,7 @@ func TestAgeCap(t *testing.T) {
 			l.Ack("a", 4)
 			time.Sleep(30 * time.Hour)
 			fill(t, l, "a", 12, 3)
-			shift.Store(int64(jump))
+			c.shift.Store(int64(jump))
 			fill(t, l, "b", 0, 1)
 			time.Sleep(41 * time.Hour)
 			if s := l.Stats(); len(s.Lost) != 0 {

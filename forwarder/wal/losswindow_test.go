@@ -48,13 +48,15 @@ func lossWindow(b *testing.B, sync SyncPolicy, power bool, long time.Duration) t
 	}
 	time.Sleep(long + time.Duration(rand.Int64N(int64(long/2))))
 	end := time.Now()
+	var cutErr error
 	if power {
-		if err := d.cut(); err != nil {
-			b.Skipf("the file system cannot be cut off: %v", err)
-		}
+		cutErr = d.cut()
 	}
 	cmd.Process.Kill()
 	cmd.Wait() // it was killed, or died of the disk
+	if cutErr != nil {
+		b.Skipf("the file system cannot be cut off: %v", cutErr)
+	}
 	if power {
 		if err := errors.Join(d.unmount(), d.mount()); err != nil {
 			b.Fatal(err)
