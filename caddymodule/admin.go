@@ -17,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/erasure"
 )
 
 func init() {
@@ -63,8 +65,8 @@ type adminHandler func(r *http.Request, live []liveQueue) (any, error)
 var adminRoutes = map[string]map[string]adminHandler{
 	"status":              {http.MethodGet: status},
 	"erase":               {http.MethodPost: erase},
-	"dead-letters":        {http.MethodGet: listLetters, http.MethodDelete: purgeLetters},
-	"dead-letters/replay": {http.MethodPost: replayLetters},
+	"dead-letters":        {http.MethodGet: listDeadLetters, http.MethodDelete: purgeDeadLetters},
+	"dead-letters/replay": {http.MethodPost: replayDeadLetters},
 }
 
 func (a admin) serve(w http.ResponseWriter, r *http.Request) error {
@@ -90,7 +92,7 @@ func (a admin) serve(w http.ResponseWriter, r *http.Request) error {
 // liveQueue is a queue that some configuration has started.
 type liveQueue struct {
 	dir string
-	queue
+	pooled
 	stats forwarder.Stats
 }
 
@@ -99,7 +101,7 @@ type liveQueue struct {
 func liveQueues() (live []liveQueue) {
 	queues.Range(func(key, value any) bool {
 		dir, isDir := key.(string)
-		q, isQueue := value.(queue)
+		q, isQueue := value.(pooled)
 		if isDir && isQueue {
 			if st := q.Stats(); st.Log.Condition != "" {
 				live = append(live, liveQueue{dir, q, st})
@@ -120,9 +122,9 @@ func refusal(status int, format string, args ...any) error {
 // failed turns a forwarder's error into an answer.
 func failed(err error) error {
 	switch {
-	case errors.Is(err, forwarder.ErrSealed):
+	case errors.Is(err, deadletter.ErrEncrypted):
 		return refusal(http.StatusConflict, "%w; give it as one of encryption_key and restart Caddy; nothing was changed in the dead letters", err)
-	case errors.Is(err, forwarder.ErrShedding), errors.Is(err, forwarder.ErrClosed):
+	case errors.Is(err, forwarder.ErrFull), errors.Is(err, forwarder.ErrNotHeld), errors.Is(err, forwarder.ErrClosed):
 		return refusal(http.StatusServiceUnavailable, "%w; try again later", err)
 	}
 	return refusal(http.StatusInternalServerError, "%w", err)
@@ -165,10 +167,10 @@ func erase(r *http.Request, live []liveQueue) (any, error) {
 	if len(live) == 0 {
 		return nil, refusal(http.StatusConflict, "no queue is in use")
 	}
-	var sum forwarder.Erased
+	var sum erasure.Counts
 	for _, q := range live {
 		ctx, cancel := contextWithin(r, adminFlushLimit)
-		n, err := q.Erase(ctx, forwarder.Subject{UserID: body.UserID, AnonymousID: body.AnonymousID})
+		n, err := q.Erase(ctx, erasure.Subject{UserID: body.UserID, AnonymousID: body.AnonymousID})
 		cancel()
 		sum.Memory, sum.Log, sum.DeadLetters, sum.Quarantined = sum.Memory+n.Memory, sum.Log+n.Log, sum.DeadLetters+n.DeadLetters, sum.Quarantined+n.Quarantined
 		if err != nil {

@@ -88,8 +88,8 @@ func (r *adminRig) anonymousID() string {
 	return id
 }
 
-// bury makes n dead letters, /bad0 to /bad<n-1>.
-func (r *adminRig) bury(n int) {
+// deadLetters makes n dead letters, /bad0 to /bad<n-1>.
+func (r *adminRig) deadLetters(n int) {
 	r.t.Helper()
 	r.bad.Store(true)
 	for i := range n {
@@ -127,9 +127,9 @@ func TestAdminStatus(t *testing.T) {
 
 func TestAdminDeadLetters(t *testing.T) {
 	r := newAdminRig(t, "")
-	r.bury(3)
+	r.deadLetters(3)
 	code, text := r.ask("GET", "/intilery/dead-letters?limit=2&destination=default", "")
-	var list letterList
+	var list deadLetterList
 	if err := json.Unmarshal([]byte(text), &list); err != nil || code != 200 || list.Matched != 3 || len(list.Letters) != 2 {
 		t.Fatalf("%d %s, %v", code, text, err)
 	}
@@ -157,7 +157,7 @@ func TestAdminDeadLetters(t *testing.T) {
 
 func TestAdminErase(t *testing.T) {
 	r := newAdminRig(t, "")
-	r.bury(2)
+	r.deadLetters(2)
 	id := r.anonymousID()
 	code, text := r.ask("POST", "/intilery/erase", fmt.Sprintf(`{"anonymous_id": %q}`, id))
 	if code != 200 || text != "{\"memory\":0,\"log\":0,\"dead_letters\":2,\"quarantined\":0}\n" {

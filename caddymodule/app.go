@@ -65,13 +65,13 @@ type App struct {
 	// Default: 72h.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
-	// The keys that seal the log and the dead letters on disk: 32 bytes each,
-	// as base64. The first seals, all open, so a new key is put in front and
-	// the old one kept for as long as events wait (`max_age`) and dead letters
+	// The keys that encrypt the log and the dead letters on disk: 32 bytes each,
+	// as base64. The first encrypts, any of them decrypts, so a new key is put in
+	// front and the old one kept for as long as events wait (`max_age`) and dead letters
 	// are kept. Placeholders are replaced; use {file.*} to keep them out of
 	// the configuration. With a wrong key nothing is sent or touched, events
-	// are held in memory, and the log says so. A change takes effect when
-	// Caddy is restarted. Default: nothing is sealed.
+	// are buffered in memory, and the log says so. A change takes effect when
+	// Caddy is restarted. Default: nothing is encrypted.
 	EncryptionKeys []string `json:"encryption_keys,omitempty"`
 
 	// How many bytes of disk the dead letters may take, at least 1 MiB. The
@@ -84,7 +84,7 @@ type App struct {
 	ctx     caddy.Context
 	logger  *zap.Logger
 	storage certmagic.Storage
-	queue   queue
+	queue   pooled
 	options forwarder.Settings // of queue
 	dir     string             // of queue, once taken
 	keys    atomic.Pointer[cookie.Keyring]

@@ -28,7 +28,7 @@ func newBenchHandler(tb testing.TB) *Handler {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	app := &App{queue: queue{forwarder.New(tb.TempDir() + "/\x00")}} // a directory that cannot be made
+	app := &App{queue: pooled{forwarder.New(tb.TempDir() + "/\x00")}} // a directory that cannot be made
 	app.keys.Store(ring)
 	settings := forwarder.Settings{Destinations: []forwarder.Destination{{
 		Name: "default", Endpoint: "http://127.0.0.1:1", ClientID: "acme", AccountID: "acme", BrandID: "ACME",

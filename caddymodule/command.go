@@ -28,7 +28,7 @@ All but 'doctor', 'salvage', and 'dead-letters list' with --data-dir, talk to th
 that runs, at its admin API, '` + caddy.DefaultAdminListen + `' unless --address or --config says
 otherwise. Their exit code is 0 when all was done, and 1 when it was not.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), lettersCommand(), eraseCommand(), salvageCommand(), doctorCommand())
+			cmd.AddCommand(statusCommand(), deadLettersCommand(), eraseCommand(), salvageCommand(), doctorCommand())
 		},
 	})
 }

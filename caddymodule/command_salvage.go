@@ -6,22 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/intilery/caddy-intilery/forwarder"
-	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // salvaged is a line of salvage's output. Data stands for Event when the record
-// is no JSON.
+// is no event.
 type salvaged struct {
 	Lane  string          `json:"lane"`
-	Seq   uint64          `json:"seq"`
-	Type  string          `json:"type"`
 	Event json.RawMessage `json:"event,omitempty"`
 	Data  []byte          `json:"data,omitempty"`
 }
@@ -30,16 +27,16 @@ func salvageCommand() *cobra.Command {
 	var keyFiles []string
 	cmd := &cobra.Command{
 		Use:   "salvage <dir>",
-		Short: "Prints what can still be read of a log as JSON lines",
+		Short: "Prints what can still be read of a queue as JSON lines",
 		Long: `
-Prints each event that can still be made out in a quarantined generation
-(<data_dir>/wal/quarantine-...), or in the log of a Caddy that does not run, as
-a JSON line, lane by lane in order. It changes nothing. Events that were
+Prints each event that can still be made out in a quarantined segment
+(<data_dir>/wal/quarantine-...), or in the queue of a Caddy that does not run, as
+a JSON line, each lane's in order. It changes nothing. Events that were
 delivered and not yet removed are printed too: compare messageIds before you
-send anything by hand. What was found is told on the standard error.
+send anything by hand. What was found is reported on the standard error.
 
-A log that a running Caddy has is refused. The exit code is 1 when nothing could
-be read, or when events are sealed with a key that was not given.`,
+A queue that a running Caddy has is refused. The exit code is 1 when nothing
+could be read, or when events are encrypted with a key that was not given.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keys, err := readKeys(keyFiles)
@@ -47,37 +44,29 @@ be read, or when events are sealed with a key that was not given.`,
 				return err
 			}
 			dir := args[0]
-			if inner := filepath.Join(dir, "wal"); isDir(inner) {
-				dir = inner // the data directory was given
-			}
-			if strings.HasPrefix(filepath.Base(dir), "gen-") {
-				if err := refuseInUse(filepath.Dir(dir)); err != nil {
-					return err
-				}
-			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
 			enc := json.NewEncoder(out)
 			enc.SetEscapeHTML(false)
-			report, err := wal.Salvage(dir, keys, func(lane string, seq uint64, class uint8, rec []byte) error {
-				line := salvaged{Lane: lane, Seq: seq, Type: forwarder.Type(class + 1).String()}
-				if json.Valid(rec) {
-					line.Event = rec
+			report, err := forwarder.Salvage(dir, keys, func(lane string, rec []byte) error {
+				line := salvaged{Lane: lane}
+				if event.IsStored(rec) {
+					line.Event = asJSON(rec)
 				} else {
 					line.Data = rec
 				}
 				return enc.Encode(line)
 			})
-			if errors.Is(err, wal.ErrLocked) {
+			if errors.Is(err, forwarder.ErrInUse) {
 				return inUse(dir)
 			}
 			if err = errors.Join(err, out.Flush()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d events in %d packs of %d generations; %d missing, %d damaged places\n",
-				report.Records, report.Packs, report.Generations, report.Missing, report.Corrupt)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d events in %d blocks of %d segments; %d missing, %d damaged places\n",
+				report.Records, report.Blocks, report.Segments, report.Missing, report.Damaged)
 			switch {
-			case report.Sealed > 0:
-				return fmt.Errorf("%d packs are sealed with a key that was not given; use --encryption-key", report.Sealed)
+			case report.Encrypted > 0:
+				return fmt.Errorf("%d blocks are encrypted with a key that was not given; use --encryption-key", report.Encrypted)
 			case report.Records == 0:
 				return fmt.Errorf("%s holds no event that can be read", dir)
 			}
@@ -106,26 +95,6 @@ func readKeys(files []string) (keys [][]byte, err error) {
 		keys = append(keys, key...)
 	}
 	return keys, nil
-}
-
-func isDir(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.IsDir()
-}
-
-// errEnough ends a salvage that only asks for the lock.
-var errEnough = errors.New("enough")
-
-// refuseInUse returns an error when a running Caddy has the log in dir.
-func refuseInUse(dir string) error {
-	if !isDir(dir) {
-		return nil
-	}
-	_, err := wal.Salvage(dir, nil, func(string, uint64, uint8, []byte) error { return errEnough })
-	if errors.Is(err, wal.ErrLocked) {
-		return inUse(dir)
-	}
-	return nil
 }
 
 func inUse(dir string) error {

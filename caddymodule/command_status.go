@@ -52,7 +52,7 @@ func (q *queueStatus) print(out io.Writer) {
 	fmt.Fprintln(out)
 	fmt.Fprintf(out, "  disk           %s used, %s free\n", humanize.IBytes(uint64(max(0, q.Log.DiskBytes))), humanize.IBytes(uint64(max(0, q.Log.FreeBytes))))
 	if q.Log.Quarantined > 0 {
-		fmt.Fprintf(out, "  quarantined    %s\n", plural(uint64(q.Log.Quarantined), "generation"))
+		fmt.Fprintf(out, "  quarantined    %s\n", plural(uint64(q.Log.Quarantined), "segment"))
 	}
 	fmt.Fprintf(out, "  dead letters   %d\n", q.DeadLetters.Kept)
 	if text := sums(q.Lost); text != "" {
@@ -68,6 +68,9 @@ func (q *queueStatus) print(out io.Writer) {
 		fmt.Fprintf(out, "destination %s\n", name)
 		fmt.Fprintf(out, "  delivery       %s\n", d.delivery())
 		fmt.Fprintf(out, "  waiting        %s%s\n", plural(d.Pending, "event"), d.drain())
+		if text := sums(d.Lost); text != "" {
+			fmt.Fprintf(out, "  lost           %s\n", text)
+		}
 		fmt.Fprintf(out, "  captured       %d\n  acknowledged   %d\n  dead-lettered  %d\n", d.Captured.sum(), d.Acknowledged.sum(), d.DeadLettered.sum())
 	}
 }
@@ -85,8 +88,6 @@ func (d *destinationStatus) delivery() string {
 			text += ", next try " + d.NextTry.Format(time.RFC3339)
 		}
 		return text
-	case d.ThrottledUntil != nil:
-		return "held by Intilery's rate limit until " + d.ThrottledUntil.Format(time.RFC3339)
 	}
 	return fmt.Sprintf("ok, up to %.3g requests/s", d.Rate)
 }
@@ -118,7 +119,7 @@ func seconds(s float64) string {
 }
 
 // sums lists counts that are not zero.
-func sums(counts map[string]uint64) string {
+func sums[K ~string](counts map[K]uint64) string {
 	var list []string
 	for _, cause := range slices.Sorted(maps.Keys(counts)) {
 		if n := counts[cause]; n > 0 {

@@ -44,7 +44,7 @@ func (r *adminRig) runs(want string, args ...string) string {
 
 func TestCommandsAgainstAServer(t *testing.T) {
 	r := newAdminRig(t, "")
-	r.bury(2)
+	r.deadLetters(2)
 	out := r.runs("log            ok", "status")
 	for _, want := range []string{"queue " + filepath.Join(r.dir, "data"), "waiting        0 events", "dead letters   2", "destination default", "delivery       ok, up to 80 requests/s", "dead-lettered  2"} {
 		if !strings.Contains(out, want) {
@@ -59,7 +59,7 @@ func TestCommandsAgainstAServer(t *testing.T) {
 		t.Errorf("list:\n%s", out)
 	}
 	r.runs(`{"timestamp":"`, "dead-letters", "list", "--events", "--limit", "1")
-	var list letterList
+	var list deadLetterList
 	if err := json.Unmarshal([]byte(r.runs("", "dead-letters", "list", "--json")), &list); err != nil || len(list.Letters) != 2 {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -69,16 +69,16 @@ func TestCommandsAgainstAServer(t *testing.T) {
 	r.runs("erased: 0 in memory, 0 in the log, 0 dead letters", "erase", "--user-id", "42")
 
 	r.sandbox.SetFault(sandbox.Fault403)
-	r.get("/held")
+	r.get("/pending")
 	eventually(t, func() bool { return r.status().Destinations["default"].Paused != "" }, func() string { return r.log() })
 	r.runs("delivery       paused: misconfigured, since ", "status")
 	r.runs("erased: 0 in memory, 1 in the log, 0 dead letters", "erase", "--anonymous-id", r.anonymousID())
 	r.sandbox.SetFault(sandbox.FaultNone)
 
 	data := filepath.Join(r.dir, "data")
-	gens, err := filepath.Glob(filepath.Join(data, "wal", "gen-*"))
-	if err != nil || len(gens) == 0 {
-		t.Fatalf("generations %v, %v", gens, err)
+	segments, err := filepath.Glob(filepath.Join(data, "wal", "seg-*[0-9]"))
+	if err != nil || len(segments) == 0 {
+		t.Fatalf("segments %v, %v", segments, err)
 	}
 	for _, c := range []struct {
 		args []string
@@ -93,7 +93,7 @@ func TestCommandsAgainstAServer(t *testing.T) {
 		{[]string{"dead-letters", "list", "--data-dir", data}, "is in use by a running Caddy; stop it first"},
 		{[]string{"salvage", filepath.Join(data, "wal")}, "is in use by a running Caddy; stop it first"},
 		{[]string{"salvage", data}, "is in use by a running Caddy; stop it first"},
-		{[]string{"salvage", gens[0]}, "is in use by a running Caddy; stop it first"},
+		{[]string{"salvage", segments[0]}, "is in use by a running Caddy; stop it first"},
 		{[]string{"status", "extra"}, "unknown command"},
 	} {
 		if out, _, err := run(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -113,7 +113,7 @@ func TestCommandsOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newAdminRig(t, "encryption_key {file."+file+"}")
-	r.bury(1)
+	r.deadLetters(1)
 	r.sandbox.SetFault(sandbox.Fault503)
 	r.get("/waiting/0")
 	r.get("/waiting/1")
@@ -145,11 +145,9 @@ func TestCommandsOffline(t *testing.T) {
 	for line := range strings.Lines(out) {
 		var l struct {
 			Lane  string
-			Seq   uint64
-			Type  string
-			Event struct{ Event string }
+			Event struct{ Event, Type string }
 		}
-		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Type != "track" || l.Seq == 0 || !strings.HasPrefix(l.Lane, "default/") {
+		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Event.Type != "track" || !strings.HasPrefix(l.Lane, "default/") {
 			t.Errorf("%v: %s", err, line)
 		}
 		found = append(found, l.Event.Event)
@@ -161,10 +159,10 @@ func TestCommandsOffline(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"dead-letters", "list", "--data-dir", data}, "dead letters are sealed with a key that was not given"},
-		{[]string{"dead-letters", "list", "--data-dir", data, "--encryption-key", other}, "dead letters are sealed with a key that was not given"},
-		{[]string{"salvage", data}, "sealed with a key that was not given; use --encryption-key"},
-		{[]string{"salvage", data, "--encryption-key", other}, "sealed with a key that was not given; use --encryption-key"},
+		{[]string{"dead-letters", "list", "--data-dir", data}, "dead letters are encrypted with a key that is not configured"},
+		{[]string{"dead-letters", "list", "--data-dir", data, "--encryption-key", other}, "dead letters are encrypted with a key that is not configured"},
+		{[]string{"salvage", data}, "encrypted with a key that was not given; use --encryption-key"},
+		{[]string{"salvage", data, "--encryption-key", other}, "encrypted with a key that was not given; use --encryption-key"},
 		{[]string{"salvage", data, "--encryption-key", filepath.Join(data, "audit.jsonl")}, "no such file"},
 		{[]string{"salvage", t.TempDir()}, "holds no event that can be read"},
 		{[]string{"salvage", filepath.Join(data, "nowhere")}, "no such file"},

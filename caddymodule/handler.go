@@ -15,7 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 func init() {
@@ -321,9 +321,9 @@ func (h *Handler) jar() *cookie.Jar {
 // capture hands one event to the queue. The queue counts and reports what it
 // cannot take; an event that is too large is the app's to mend, so its header
 // is named here.
-func (h *Handler) capture(e *forwarder.Event, header string) {
+func (h *Handler) capture(e *event.Event, header string) {
 	err := h.app.queue.Capture(h.Destination, e)
-	if errors.Is(err, forwarder.ErrTooLarge) {
+	if errors.Is(err, event.ErrTooLarge) {
 		h.rejected(header, errTooLarge)
 	} else if err != nil {
 		h.logger.Debug("event not captured", zap.Error(err))

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/intilery/caddy-intilery/cookie"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // Limits on what an app may say, in bytes. Intilery accepts calls of 32 KB;
@@ -27,6 +28,7 @@ var (
 	errMalformed    = errors.New("malformed")
 	errWrongType    = errors.New("wrong_type")
 	errTooLarge     = errors.New("oversized")
+	errTooDeep      = errors.New("too_deep")
 	errDuplicate    = errors.New("duplicate")
 	errEmpty        = errors.New("empty")
 	errPlaceholder  = errors.New("not_a_user")
@@ -218,6 +220,9 @@ func parseObject(value string) (json.RawMessage, error) {
 	}
 	if len(raw) > maxJSONValue {
 		return nil, errTooLarge
+	}
+	if event.Depth(raw) > event.MaxDepth {
+		return nil, errTooDeep
 	}
 	var compact bytes.Buffer
 	compact.Grow(len(raw))

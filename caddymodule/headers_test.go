@@ -51,6 +51,22 @@ func TestParseStatement(t *testing.T) {
 			want: statement{traits: json.RawMessage(`{"q":"???>>>"}`), identify: true},
 		},
 		{
+			name: "traits nested as deep as may be",
+			h:    http.Header{headerTraits: {`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`}},
+			want: statement{traits: json.RawMessage(`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`), identify: true},
+		},
+		{
+			name: "traits nested too deep",
+			h:    http.Header{headerTraits: {`{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`}},
+			bad:  map[string]error{headerTraits: errTooDeep},
+		},
+		{
+			name: "properties nested too deep",
+			h:    http.Header{headerTrack: {`{"event":"E","properties":{"a":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}}`, "Other"}},
+			want: statement{tracks: []trackValue{{name: "Other"}}},
+			bad:  map[string]error{headerTrack: errTooDeep},
+		},
+		{
 			name: "bad user takes the traits along",
 			h:    http.Header{headerUserID: {"1", "2"}, headerTraits: {`{"a":1}`}},
 			bad:  map[string]error{headerUserID: errDuplicate},

@@ -22,7 +22,7 @@ func TestMetricsSurviveReload(t *testing.T) {
 			t.Errorf("registered twice, as a fleet of sites does: %v", err)
 		}
 		text, err := testutil.CollectAndFormat(queueCollector{}, expfmt.TypeTextPlain, "caddy_intilery_events_captured_total",
-			"caddy_intilery_events_acknowledged_total", "caddy_intilery_lost_events_total", "caddy_intilery_requests_total")
+			"caddy_intilery_events_acknowledged_total", "caddy_intilery_events_lost_total", "caddy_intilery_requests_total")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestMetricsSurviveReload(t *testing.T) {
 	}
 	commits := func() uint64 {
 		var n uint64
-		queues.Range(func(_, q any) bool { n += q.(queue).Stats().Log.CommitDurations.Count; return true })
+		queues.Range(func(_, q any) bool { n += q.(pooled).Stats().Log.CommitDurations.Count; return true })
 		return n
 	}
 	r.serve(trackingSite)

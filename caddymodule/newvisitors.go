@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // heldPage is a new visitor's first page, which waits in the visitor's own
@@ -109,15 +109,15 @@ func (v *visit) release(out cookie.Outcome) {
 		siteMetrics.ignored.WithLabelValues("held_page").Inc()
 		return
 	}
-	e := forwarder.Event{
-		Type: forwarder.Page, Name: p.name, AnonymousID: out.AnonymousID, Timestamp: p.at,
+	e := event.Event{
+		Type: event.Page, Name: p.name, AnonymousID: out.AnonymousID, Timestamp: p.at,
 		MessageID: uuid.NewSHA1(uuid.NameSpaceURL, []byte(out.AnonymousID+"\x00"+out.Released)).String(),
 		Context:   v.h.eventContext(v.r, v.request.Secure, v.request.Host),
 	}
 	if p.properties != "" {
 		e.Properties = []byte(p.properties)
 	}
-	e.Context.Page = forwarder.PageContext{URL: p.url, Referrer: p.referrer}
+	e.Context.Page = event.PageContext{URL: p.url, Referrer: p.referrer}
 	e.Context.Campaign = nil
 	if u, err := url.Parse(p.url); err == nil {
 		e.Context.Page.Path = u.EscapedPath()

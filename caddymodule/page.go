@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // maxText bounds each text of an event's context, in bytes. A page event
@@ -18,10 +18,10 @@ const maxText = 2000
 
 // eventContext builds the context of an event from the request as the browser
 // sent it, whatever was rewritten since.
-func (h *Handler) eventContext(r *http.Request, secure bool, host string) forwarder.Context {
+func (h *Handler) eventContext(r *http.Request, secure bool, host string) event.Context {
 	u := originalURL(r)
 	query := h.secrets.redact(u.RawQuery)
-	page := forwarder.PageContext{
+	page := event.PageContext{
 		Path:     truncate(u.EscapedPath()),
 		Referrer: truncate(h.secrets.redactURL(first(r.Header, "Referer"))),
 	}
@@ -35,7 +35,7 @@ func (h *Handler) eventContext(r *http.Request, secure bool, host string) forwar
 		page.Search = truncate("?" + query)
 		page.URL = truncate(scheme + host + u.EscapedPath() + "?" + query)
 	}
-	return forwarder.Context{
+	return event.Context{
 		IP:        h.visitorIP(r),
 		UserAgent: truncate(first(r.Header, "User-Agent")),
 		Locale:    locale(first(r.Header, "Accept-Language")),
@@ -89,11 +89,11 @@ func locale(accept string) string {
 
 // campaign collects every utm_* parameter of a query. utm_campaign is the
 // campaign's name; the others lose their prefix. The first of twins counts.
-func campaign(query string) []forwarder.Param {
+func campaign(query string) []event.Param {
 	if !strings.Contains(query, "utm_") {
 		return nil
 	}
-	var params []forwarder.Param
+	var params []event.Param
 next:
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
@@ -109,7 +109,7 @@ next:
 				continue next
 			}
 		}
-		params = append(params, forwarder.Param{Key: truncate(name), Value: truncate(unescape(value))})
+		params = append(params, event.Param{Key: truncate(name), Value: truncate(unescape(value))})
 		if len(params) == maxCampaignParams {
 			break
 		}

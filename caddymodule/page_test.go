@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 func TestRedact(t *testing.T) {
@@ -73,7 +73,7 @@ func FuzzRedact(f *testing.F) {
 
 func TestCampaign(t *testing.T) {
 	got := campaign("a=1&utm_source=news+letter&utm_campaign=Black%20Friday&utm_id=7&utm_source=twice&utm_=x&utm_term=")
-	want := []forwarder.Param{{Key: "source", Value: "news letter"}, {Key: "name", Value: "Black Friday"}, {Key: "id", Value: "7"}}
+	want := []event.Param{{Key: "source", Value: "news letter"}, {Key: "name", Value: "Black Friday"}, {Key: "id", Value: "7"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

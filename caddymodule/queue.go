@@ -12,21 +12,21 @@ import (
 // configuration beside a live server leaves the server's queue alone.
 var queues = caddy.NewUsagePool()
 
-// queue is a forwarder as the pool's value.
-type queue struct{ *forwarder.Forwarder }
+// pooled is a forwarder as the pool's value.
+type pooled struct{ *forwarder.Forwarder }
 
 // Destruct closes the forwarder when the last configuration that uses it is
 // gone. Cleanup may be the last that a process does, so it is bounded.
-func (q queue) Destruct() error { return q.Close() }
+func (p pooled) Destruct() error { return p.Close() }
 
-func takeQueue(dir string) (queue, error) {
+func takeQueue(dir string) (pooled, error) {
 	value, _, err := queues.LoadOrNew(dir, func() (caddy.Destructor, error) {
-		return queue{forwarder.New(dir)}, nil
+		return pooled{forwarder.New(dir)}, nil
 	})
 	if err != nil {
-		return queue{}, err
+		return pooled{}, err
 	}
-	return value.(queue), nil
+	return value.(pooled), nil
 }
 
 func releaseQueue(dir string) error {

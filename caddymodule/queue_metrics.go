@@ -3,11 +3,12 @@ package caddymodule
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
 // queueMetric describes one metric that is read off the queues at each scrape.
@@ -25,29 +26,29 @@ var (
 	eventsAcknowledged = newQueueMetric(prometheus.CounterValue, "events_acknowledged_total", "Events that Intilery accepted, by destination and type.", "destination", "type")
 	eventsDeadLettered = newQueueMetric(prometheus.CounterValue, "events_dead_lettered_total", "Events that Intilery refused for good and that were put aside, by destination and type.", "destination", "type")
 	eventsShed         = newQueueMetric(prometheus.CounterValue, "events_shed_total", "Events given up for want of room, by type and cause.", "type", "cause")
-	eventsLost         = newQueueMetric(prometheus.CounterValue, "lost_events_total", "Events lost by cause.", "cause")
+	eventsLost         = newQueueMetric(prometheus.CounterValue, "events_lost_total", "Events lost, by cause.", "cause")
 	eventsCommitted    = newQueueMetric(prometheus.CounterValue, "events_committed_total", "Events made durable in the log.")
 	eventsPending      = newQueueMetric(prometheus.GaugeValue, "events_pending", "Events in the log that are not acknowledged yet, by destination.", "destination")
 	oldestPending      = newQueueMetric(prometheus.GaugeValue, "oldest_pending_seconds", "Age of the oldest event in the log that is not acknowledged yet.")
 	requestsTotal      = newQueueMetric(prometheus.CounterValue, "requests_total", "Requests to Intilery by destination and HTTP status; 0 when no answer came.", "destination", "code")
 	destinationPaused  = newQueueMetric(prometheus.GaugeValue, "destination_paused", "1 while nothing is sent to a destination, by reason.", "destination", "reason")
-	ringBytes          = newQueueMetric(prometheus.GaugeValue, "ring_bytes", "Memory taken by events that are not durable yet.")
+	bufferBytes        = newQueueMetric(prometheus.GaugeValue, "buffer_bytes", "Memory taken by events that are not durable yet.")
 	logBytes           = newQueueMetric(prometheus.GaugeValue, "log_bytes", "Disk blocks that the log takes.")
 	freeBytes          = newQueueMetric(prometheus.GaugeValue, "disk_free_bytes", "Free space on the log's file system.")
-	logCondition       = newQueueMetric(prometheus.GaugeValue, "log_condition", "1 for the condition that the log is in: opening, ok, held, failing, degraded or closed.", "condition")
+	logCondition       = newQueueMetric(prometheus.GaugeValue, "log_condition", "1 for the condition that the log is in: opening, ok, degraded, disk_full, quota_full, inodes_full, failing or closed.", "condition")
 	deadLetterBytes    = newQueueMetric(prometheus.GaugeValue, "dead_letter_bytes", "Size of the dead letters on disk.")
 	eventsErased       = newQueueMetric(prometheus.CounterValue, "events_erased_total", "Events that were not sent because their visitor was erased, by type.", "type")
-	lanePending        = newQueueMetric(prometheus.GaugeValue, "lane_pending", "Events in the log that are not acknowledged yet, by destination and lane.", "destination", "lane")
+	lanePending        = newQueueMetric(prometheus.GaugeValue, "lane_pending", "Events in the log that are not acknowledged yet, by destination and lane; absent when there are none.", "destination", "lane")
 	drainSeconds       = newQueueMetric(prometheus.GaugeValue, "drain_seconds", "How long the pending events take at the present rate of delivery, by destination; absent when nothing was delivered lately.", "destination")
 	rateLimit          = newQueueMetric(prometheus.GaugeValue, "rate_limit", "Requests per second that are allowed at present, by destination.", "destination")
-	logQuarantined     = newQueueMetric(prometheus.GaugeValue, "log_quarantined_generations", "Generations of the log that were set aside because they cannot be read.")
+	logQuarantined     = newQueueMetric(prometheus.GaugeValue, "log_quarantined_segments", "Segments of the log that were set aside because they are damaged.")
 	deadLettersKept    = newQueueMetric(prometheus.GaugeValue, "dead_letters", "Dead letters on disk.")
 	deadLettersDropped = newQueueMetric(prometheus.CounterValue, "dead_letters_dropped_total", "Dead letters that made room for younger ones.")
 )
 
 var queueMetrics = [...]queueMetric{
 	eventsCaptured, eventsAcknowledged, eventsDeadLettered, eventsShed, eventsLost, eventsCommitted, eventsPending,
-	oldestPending, requestsTotal, destinationPaused, ringBytes, logBytes, freeBytes, logCondition, deadLetterBytes,
+	oldestPending, requestsTotal, destinationPaused, bufferBytes, logBytes, freeBytes, logCondition, deadLetterBytes,
 	deadLettersDropped, eventsErased, lanePending, drainSeconds, rateLimit, logQuarantined, deadLettersKept,
 }
 
@@ -76,10 +77,10 @@ func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 	sums := make(samples)
-	took := make(map[string]forwarder.Durations)
-	var commits forwarder.Durations
+	took := make(map[string]queue.Histogram)
+	var commits queue.Histogram
 	queues.Range(func(_, value any) bool {
-		if q, ok := value.(queue); ok {
+		if q, ok := value.(pooled); ok {
 			st := q.Stats()
 			sums.add(st)
 			commits = commits.Add(st.Log.CommitDurations)
@@ -90,9 +91,9 @@ func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 		return true
 	})
 	for name, d := range took {
-		collectDurations(ch, requestSeconds, d, name)
+		collectHistogram(ch, requestSeconds, d, name)
 	}
-	collectDurations(ch, commitSeconds, commits)
+	collectHistogram(ch, commitSeconds, commits)
 	for key, value := range sums {
 		var labels []string
 		if key.labels != "" {
@@ -104,12 +105,8 @@ func (queueCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func collectDurations(ch chan<- prometheus.Metric, desc *prometheus.Desc, d forwarder.Durations, labels ...string) {
-	buckets := make(map[float64]uint64, len(d.Buckets))
-	for i, bound := range forwarder.DurationBounds {
-		buckets[bound.Seconds()] = d.Buckets[i]
-	}
-	if m, err := prometheus.NewConstHistogram(desc, d.Count, d.Sum.Seconds(), buckets, labels...); err == nil {
+func collectHistogram(ch chan<- prometheus.Metric, desc *prometheus.Desc, h queue.Histogram, labels ...string) {
+	if m, err := prometheus.NewConstHistogram(desc, h.Count, h.Sum, h.Buckets, labels...); err == nil {
 		ch <- m
 	}
 }
@@ -136,7 +133,9 @@ func (s samples) add(st forwarder.Stats) {
 		s.byType(eventsDeadLettered, d.DeadLettered, name)
 		s.put(eventsPending, float64(d.Pending), name)
 		for lane, n := range d.Lanes {
-			s.put(lanePending, float64(n), name, strconv.Itoa(lane))
+			if n > 0 {
+				s.put(lanePending, float64(n), name, strconv.Itoa(lane))
+			}
 		}
 		if d.DrainETA >= 0 {
 			s.put(drainSeconds, d.DrainETA.Seconds(), name)
@@ -153,9 +152,12 @@ func (s samples) add(st forwarder.Stats) {
 			s.put(destinationPaused, 1, name, string(d.Paused))
 		}
 	}
+	if st.Unknown > 0 {
+		s.put(eventsLost, float64(st.Unknown), string(forwarder.LostUnknown))
+	}
 	for class, causes := range st.Log.Shed {
 		for cause, n := range causes {
-			s.put(eventsShed, float64(n), forwarder.Type(class+1).String(), string(cause))
+			s.put(eventsShed, float64(n), event.OfClass(queue.Class(class)).String(), string(cause))
 		}
 	}
 	s.erased(forwarder.ByType{Page: st.Log.Erased[0], Track: st.Log.Erased[1], Identify: st.Log.Erased[2]})
@@ -163,29 +165,29 @@ func (s samples) add(st forwarder.Stats) {
 		s.put(eventsLost, float64(n), string(cause))
 	}
 	s.put(eventsCommitted, float64(st.Log.Committed))
-	s.put(oldestPending, float64(st.Log.OldestAge)/float64(time.Second))
-	s.put(ringBytes, float64(st.Log.RingBytes))
+	s.put(oldestPending, st.Log.Oldest.Seconds())
+	s.put(bufferBytes, float64(st.Log.BufferBytes))
 	s.put(logBytes, float64(st.Log.DiskBytes))
 	s.put(freeBytes, float64(st.Log.FreeBytes))
 	if st.Log.Condition != "" {
 		s.put(logCondition, 1, string(st.Log.Condition))
 	}
 	s.put(logQuarantined, float64(st.Log.Quarantined))
-	s.put(deadLettersKept, float64(st.DeadLetters.Lines))
+	s.put(deadLettersKept, float64(st.DeadLetters.Kept))
 	s.put(deadLetterBytes, float64(st.DeadLetters.Bytes))
 	s.put(deadLettersDropped, float64(st.DeadLetters.Dropped))
 }
 
 func (s samples) byType(m queueMetric, n forwarder.ByType, destination string) {
-	s.put(m, float64(n.Page), destination, forwarder.Page.String())
-	s.put(m, float64(n.Track), destination, forwarder.Track.String())
-	s.put(m, float64(n.Identify), destination, forwarder.Identify.String())
+	s.put(m, float64(n.Page), destination, event.Page.String())
+	s.put(m, float64(n.Track), destination, event.Track.String())
+	s.put(m, float64(n.Identify), destination, event.Identify.String())
 }
 
 func (s samples) erased(n forwarder.ByType) {
-	s.put(eventsErased, float64(n.Page), forwarder.Page.String())
-	s.put(eventsErased, float64(n.Track), forwarder.Track.String())
-	s.put(eventsErased, float64(n.Identify), forwarder.Identify.String())
+	s.put(eventsErased, float64(n.Page), event.Page.String())
+	s.put(eventsErased, float64(n.Track), event.Track.String())
+	s.put(eventsErased, float64(n.Identify), event.Identify.String())
 }
 
 // Interface guard

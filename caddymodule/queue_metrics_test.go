@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/sandbox"
 )
 
@@ -40,7 +42,7 @@ func (r *adminRig) metrics() map[string]float64 {
 // The metrics that the documentation names are there, and no reload sets one back.
 func TestMetrics(t *testing.T) {
 	r := newAdminRig(t, "")
-	r.bury(1)
+	r.deadLetters(1)
 	r.get("/one")
 	r.calls(1)
 	// It is answered before it is acknowledged.
@@ -55,7 +57,6 @@ func TestMetrics(t *testing.T) {
 			`events_dead_lettered_total{destination="default",type="track"}`: 1,
 			`events_erased_total{type="track"}`:                              0,
 			`events_pending{destination="default"}`:                          0,
-			`lane_pending{destination="default",lane="7"}`:                   0,
 			`drain_seconds{destination="default"}`:                           0,
 			`rate_limit{destination="default"}`:                              80,
 			`requests_total{code="400",destination="default"}`:               1,
@@ -63,7 +64,7 @@ func TestMetrics(t *testing.T) {
 			`request_duration_seconds_count{destination="default"}`:          2,
 			`request_duration_seconds_bucket{destination="default",le="30"}`: 2,
 			`log_condition{condition="ok"}`:                                  1,
-			`log_quarantined_generations`:                                    0,
+			`log_quarantined_segments`:                                       0,
 			`dead_letters`:                                                   1,
 			`dead_letters_dropped_total`:                                     0,
 			`oldest_pending_seconds`:                                         0,
@@ -106,5 +107,20 @@ func TestReloadTellsOfChangedLogOptions(t *testing.T) {
 	r.calls(1)
 	for _, option := range []string{"max_age", "sync"} {
 		eventually(t, func() bool { return strings.Contains(r.log(), `"option":"`+option+`"`) }, func() string { return r.log() })
+	}
+}
+
+// Losses are in the metrics by cause, wherever they are counted.
+func TestLossMetrics(t *testing.T) {
+	got := make(samples)
+	got.add(forwarder.Stats{
+		Unknown:      3,
+		Destinations: map[string]forwarder.DestinationStats{"a": {Lost: map[queue.LossCause]uint64{forwarder.LostTooLarge: 1}}},
+		Log:          queue.Stats{Lost: map[queue.LossCause]uint64{queue.LostExpired: 2}},
+	})
+	for cause, want := range map[string]float64{"unknown_destination": 3, "too_large": 1, "expired": 2} {
+		if n := got[sample{eventsLost, cause}]; n != want {
+			t.Errorf("%s: %v, want %v", cause, n, want)
+		}
 	}
 }

@@ -10,11 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/intilery/caddy-intilery/forwarder"
-	"github.com/intilery/caddy-intilery/forwarder/wal"
 )
-
-// minDeadLetters is the least that dead_letters_size can be.
-const minDeadLetters = 1 << 20
 
 // queueOptions are the options of the data directory, which all destinations
 // share.
@@ -26,9 +22,9 @@ func (a *App) provisionQueue(repl *caddy.Replacer) error {
 	switch a.Sync {
 	case "", "group":
 	case "interval":
-		o.Sync = wal.SyncInterval
+		o.Sync = forwarder.SyncInterval
 	case "os":
-		o.Sync = wal.SyncOS
+		o.Sync = forwarder.SyncOS
 	default:
 		return fmt.Errorf("sync: %q is not accepted; use group, interval <duration> or os", a.Sync)
 	}
@@ -45,7 +41,7 @@ func (a *App) provisionQueue(repl *caddy.Replacer) error {
 	if o.MaxAge = time.Duration(a.MaxAge); o.MaxAge != 0 && o.MaxAge < forwarder.MinMaxAge {
 		return fmt.Errorf("max_age: %v is not accepted; use 1m or more", o.MaxAge)
 	}
-	if o.DeadLetterBytes = a.DeadLettersSize; o.DeadLetterBytes != 0 && o.DeadLetterBytes < minDeadLetters {
+	if o.DeadLetterBytes = a.DeadLettersSize; o.DeadLetterBytes != 0 && o.DeadLetterBytes < forwarder.MinDeadLetterBytes {
 		return fmt.Errorf("dead_letters_size: %d bytes are not accepted; use 1MiB or more", o.DeadLetterBytes)
 	}
 	keys, err := decodeKeys(a.EncryptionKeys, repl)

@@ -4,7 +4,8 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder"
-	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
 // queueStatus is what GET /intilery/status tells about one data directory:
@@ -20,16 +21,16 @@ type queueStatus struct {
 }
 
 type logStatus struct {
-	Condition        wal.Condition `json:"condition"`
-	Reason           string        `json:"reason,omitempty"`
-	Committed        uint64        `json:"committed"`
-	Pending          uint64        `json:"pending"`
-	OldestAgeSeconds float64       `json:"oldest_age_seconds"`
-	MemoryBytes      int64         `json:"memory_bytes"`
-	DiskBytes        int64         `json:"disk_bytes"`
-	FreeBytes        int64         `json:"free_bytes"`
-	Generations      int           `json:"generations"`
-	Quarantined      int           `json:"quarantined"`
+	Condition        queue.Condition `json:"condition"`
+	Reason           string          `json:"reason,omitempty"`
+	Committed        uint64          `json:"committed"`
+	Pending          uint64          `json:"pending"`
+	OldestAgeSeconds float64         `json:"oldest_age_seconds"`
+	BufferBytes      int64           `json:"buffer_bytes"`
+	DiskBytes        int64           `json:"disk_bytes"`
+	FreeBytes        int64           `json:"free_bytes"`
+	Segments         int             `json:"segments"`
+	Quarantined      int             `json:"quarantined"`
 }
 
 type deadLetterStatus struct {
@@ -39,22 +40,21 @@ type deadLetterStatus struct {
 }
 
 type destinationStatus struct {
-	Sending        bool                           `json:"sending"`
-	Paused         forwarder.Pause                `json:"paused,omitempty"`
-	PausedSince    *time.Time                     `json:"paused_since,omitempty"`
-	NextTry        *time.Time                     `json:"next_try,omitempty"`
-	ThrottledUntil *time.Time                     `json:"throttled_until,omitempty"`
-	Rate           float64                        `json:"rate"`
-	BodyLimit      int64                          `json:"body_limit_bytes"`
-	Captured       counts                         `json:"captured"`
-	Acknowledged   counts                         `json:"acknowledged"`
-	DeadLettered   counts                         `json:"dead_lettered"`
-	Erased         counts                         `json:"erased"`
-	Requests       map[int]uint64                 `json:"requests"` // by status, 0 when no answer came
-	Lost           map[forwarder.LossCause]uint64 `json:"lost"`
-	Pending        uint64                         `json:"pending"`
-	OldestPending  *time.Time                     `json:"oldest_pending,omitempty"`
-	Lanes          []uint64                       `json:"lanes_pending"`
+	Sending       bool                       `json:"sending"`
+	Paused        forwarder.Pause            `json:"paused,omitempty"`
+	PausedSince   *time.Time                 `json:"paused_since,omitempty"`
+	NextTry       *time.Time                 `json:"next_try,omitempty"`
+	Rate          float64                    `json:"rate"`
+	BatchBytes    int                        `json:"batch_bytes"`
+	Captured      counts                     `json:"captured"`
+	Acknowledged  counts                     `json:"acknowledged"`
+	DeadLettered  counts                     `json:"dead_lettered"`
+	Erased        counts                     `json:"erased"`
+	Requests      map[int]uint64             `json:"requests"` // by status, 0 when no answer came
+	Lost          map[queue.LossCause]uint64 `json:"lost"`
+	Pending       uint64                     `json:"pending"`
+	OldestPending *time.Time                 `json:"oldest_pending,omitempty"`
+	Lanes         []uint64                   `json:"lanes_pending"`
 	// DrainSeconds is absent when nothing was delivered lately, so that it
 	// cannot be told.
 	DrainSeconds *float64 `json:"drain_seconds,omitempty"`
@@ -70,11 +70,11 @@ func newQueueStatus(dir string, st forwarder.Stats) queueStatus {
 	s := queueStatus{
 		DataDir: dir,
 		Log: logStatus{
-			Condition: st.Log.Condition, Reason: st.Log.Reason, Committed: st.Log.Committed, Pending: st.Log.Backlog,
-			OldestAgeSeconds: st.Log.OldestAge.Seconds(), MemoryBytes: st.Log.RingBytes, DiskBytes: st.Log.DiskBytes,
-			FreeBytes: st.Log.FreeBytes, Generations: st.Log.Generations, Quarantined: st.Log.Quarantined,
+			Condition: st.Log.Condition, Reason: st.Log.Reason, Committed: st.Log.Committed, Pending: st.Log.TotalPending(),
+			OldestAgeSeconds: st.Log.Oldest.Seconds(), BufferBytes: st.Log.BufferBytes, DiskBytes: st.Log.DiskBytes,
+			FreeBytes: st.Log.FreeBytes, Segments: st.Log.Segments, Quarantined: st.Log.Quarantined,
 		},
-		DeadLetters:  deadLetterStatus{st.DeadLetters.Lines, st.DeadLetters.Bytes, st.DeadLetters.Dropped},
+		DeadLetters:  deadLetterStatus(st.DeadLetters),
 		Shed:         make(map[string]map[string]uint64),
 		Lost:         make(map[string]uint64),
 		Destinations: make(map[string]destinationStatus),
@@ -84,10 +84,13 @@ func newQueueStatus(dir string, st forwarder.Stats) queueStatus {
 		for cause, n := range causes {
 			byCause[string(cause)] = n
 		}
-		s.Shed[forwarder.Type(class+1).String()] = byCause
+		s.Shed[event.OfClass(queue.Class(class)).String()] = byCause
 	}
 	for cause, n := range st.Log.Lost {
 		s.Lost[string(cause)] = n
+	}
+	if st.Unknown > 0 {
+		s.Lost[string(forwarder.LostUnknown)] = st.Unknown
 	}
 	for name, d := range st.Destinations {
 		s.Destinations[name] = newDestinationStatus(d)
@@ -98,12 +101,9 @@ func newQueueStatus(dir string, st forwarder.Stats) queueStatus {
 func newDestinationStatus(d forwarder.DestinationStats) destinationStatus {
 	s := destinationStatus{
 		Sending: d.Sending, Paused: d.Paused, PausedSince: given(d.PausedSince), NextTry: given(d.NextTry),
-		Rate: d.Rate, BodyLimit: d.BodyLimit,
+		Rate: d.Rate, BatchBytes: d.BatchBytes,
 		Captured: counts(d.Captured), Acknowledged: counts(d.Acknowledged), DeadLettered: counts(d.DeadLettered), Erased: counts(d.Erased),
 		Requests: d.Requests, Lost: d.Lost, Pending: d.Pending, OldestPending: given(d.OldestPending), Lanes: d.Lanes[:],
-	}
-	if d.ThrottledUntil.After(time.Now()) {
-		s.ThrottledUntil = given(d.ThrottledUntil)
 	}
 	if s.Requests == nil {
 		s.Requests = make(map[int]uint64)

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // visit is one request's way through the handler: who the visitor is before
@@ -190,7 +190,7 @@ func (v *visit) capture(s statement, out cookie.Outcome, paged bool) {
 	if !identified && !paged && len(s.tracks) == 0 {
 		return
 	}
-	base := forwarder.Event{UserID: out.UserID, Timestamp: v.request.Now}
+	base := event.Event{UserID: out.UserID, Timestamp: v.request.Now}
 	if out.Durable {
 		base.AnonymousID = out.AnonymousID
 	}
@@ -203,17 +203,17 @@ func (v *visit) capture(s statement, out cookie.Outcome, paged bool) {
 	base.Context = v.h.eventContext(v.r, v.request.Secure, v.request.Host)
 	if identified {
 		e := base
-		e.Type, e.Traits = forwarder.Identify, s.traits
+		e.Type, e.Traits = event.Identify, s.traits
 		v.h.capture(&e, headerTraits)
 	}
 	if paged {
 		e := base
-		e.Type, e.Name, e.Properties = forwarder.Page, s.page.name, s.page.properties
+		e.Type, e.Name, e.Properties = event.Page, s.page.name, s.page.properties
 		v.h.capture(&e, headerPage)
 	}
 	for _, t := range s.tracks {
 		e := base
-		e.Type, e.Name, e.Properties, e.Extra = forwarder.Track, t.name, t.properties, t.extra
+		e.Type, e.Name, e.Properties, e.Extra = event.Track, t.name, t.properties, t.extra
 		v.h.capture(&e, headerTrack)
 	}
 }

@@ -10,11 +10,12 @@ import (
 
 	"github.com/intilery/caddy-intilery/cookie"
 	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/erasure"
 )
 
 // eraser is what is needed of the queue: a *forwarder.Forwarder.
 type eraser interface {
-	Erase(context.Context, forwarder.Subject) (forwarder.Erased, error)
+	Erase(context.Context, erasure.Subject) (erasure.Counts, error)
 }
 
 const (
@@ -97,7 +98,7 @@ func (q *withdrawals) try(anonymousID string) (err error) {
 			time.Sleep(wait / 2)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), eraseLimit)
-		_, err = q.queue.Erase(ctx, forwarder.Subject{AnonymousID: anonymousID})
+		_, err = q.queue.Erase(ctx, erasure.Subject{AnonymousID: anonymousID})
 		cancel()
 		if err == nil {
 			return nil

@@ -17,15 +17,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/erasure"
 	"github.com/intilery/caddy-intilery/sandbox"
 )
 
 // erasing is a queue that can do nothing else.
 type erasing func(ctx context.Context, anonymousID string) error
 
-func (f erasing) Erase(ctx context.Context, s forwarder.Subject) (forwarder.Erased, error) {
-	return forwarder.Erased{}, f(ctx, s.AnonymousID)
+func (f erasing) Erase(ctx context.Context, s erasure.Subject) (erasure.Counts, error) {
+	return erasure.Counts{}, f(ctx, s.AnonymousID)
 }
 
 // Each visitor is erased once, in order, again after an error, and the one who

@@ -1,70 +1,90 @@
 package forwarder
 
-import "time"
+import (
+	"sync"
+	"time"
 
-// maxHeldBytes bounds what a lane reads past events that are held back. With
-// more than that it waits, for settleTime at most.
-const maxHeldBytes = 1 << 20
-
-// choice is which events of a window go next.
-type choice struct {
-	pick []int // places in window.out, in order
-	size int   // of the body
-	full bool  // one more would not fit
-	held int   // bytes that are held back
-	// wake is when the first held event may go; zero when there is none, or
-	// when it waits for one that is picked.
-	wake time.Duration
-}
-
-// choose picks the oldest events that may go now, as many as fit into a body
-// of limit bytes, but at least one if any may go. It reuses the memory of pick.
-func (w *window) choose(limit int, pick []int) choice {
-	c := choice{pick: pick[:0], size: len(batchPrefix) + len(batchSuffix)}
-	back := holdback{settling: &w.lane.destination.settling}
-	for i := range w.out {
-		n := sentBytes(w.out[i].Data)
-		if back.holds(w.out, i) {
-			c.held += n
-			continue
-		}
-		if c.size+n > limit && len(c.pick) > 0 {
-			c.full = true
-			break
-		}
-		c.size += n
-		c.pick = append(c.pick, i)
-	}
-	c.wake = back.wake
-	return c
-}
-
-// batch returns the events of a choice. They stay outstanding until they end.
-func (w *window) batch(c choice) []Record {
-	recs := make([]Record, len(c.pick))
-	for i, at := range c.pick {
-		recs[i] = w.out[at]
-	}
-	return recs
-}
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/tracking"
+)
 
 const (
 	batchPrefix = `{"batch":[`
 	batchSuffix = `]}`
+
+	// maxBody bounds a request in bytes. The API's limit is 1 MB.
+	maxBody = 950_000
+	// minBody is what it shrinks to: one event always fits.
+	minBody = event.MaxBytes + len(batchPrefix) + len(batchSuffix)
 )
 
 // appendBatch appends the request's body. Each event is stamped with now as its
 // sentAt.
-func appendBatch(dst []byte, events []Record, now time.Time) []byte {
+func appendBatch(dst []byte, batch []entry, now time.Time) []byte {
+	sentAt := event.AppendSentAt(make([]byte, 0, 64), now)
 	dst = append(dst, batchPrefix...)
-	for i, r := range events {
+	for i := range batch {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendSent(dst, r.Data, now)
+		dst = batch[i].event().AppendSent(dst, sentAt)
 	}
 	return append(dst, batchSuffix...)
 }
 
-// sentBytes is what a stored event takes in a body.
-func sentBytes(event []byte) int { return len(event) + sentAtBytes + 1 }
+// sentBytes is what an event takes in a body, with its comma.
+func sentBytes(e *entry) int { return e.event().SentBytes() + 1 }
+
+// batchSize is how many bytes a destination is sent in one request: as many as
+// its receiver, and the way to it, have been found to take.
+type batchSize struct {
+	mu    sync.Mutex
+	limit int // known from refusals
+	bytes int // halved by timeouts, grows again
+}
+
+// reset forgets what was found out.
+func (s *batchSize) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit, s.bytes = maxBody, maxBody
+}
+
+func (s *batchSize) now() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
+// refused notes that so many bytes were too many, and returns the new limit and
+// whether it is news.
+func (s *batchSize) refused(sent int) (limit int, news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit = max(sent/2, minBody)
+	news = limit < s.limit
+	s.limit = min(s.limit, limit)
+	s.bytes = min(s.bytes, s.limit)
+	return s.limit, news
+}
+
+// timedOut notes that so many bytes took too long.
+func (s *batchSize) timedOut(sent int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytes = min(s.bytes, max(sent/2, minBody))
+}
+
+// accepted notes how long so many bytes took. It grows where a larger request
+// would be far from a timeout too.
+func (s *batchSize) accepted(sent int, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case sent < s.bytes/2:
+	case took < tracking.DefaultTimeout/4:
+		s.bytes = min(2*s.bytes, s.limit)
+	case took < tracking.DefaultTimeout/2:
+		s.bytes = min(s.bytes+s.bytes/4, s.limit)
+	}
+}

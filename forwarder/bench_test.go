@@ -2,32 +2,39 @@ package forwarder
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"testing"
 	"time"
 
-	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
-// sink is a Log that keeps nothing.
-type sink struct{ memLog }
+// sink is an eventLog that keeps nothing.
+type sink struct{ *memLog }
 
-func (s *sink) Append(string, uint8, []byte) error { return nil }
+func (s sink) Lane(name string) logLane { return sinkLane{s.memLog.Lane(name).(*memLane)} }
 
-func captured() *Event {
-	e := pageEvent()
-	e.MessageID, e.Timestamp, e.Properties = "", time.Time{}, nil
-	return e
+type sinkLane struct{ *memLane }
+
+func (sinkLane) Append(queue.Class, []byte) error { return nil }
+
+func pageView() *event.Event {
+	return &event.Event{
+		Type: event.Page, Name: "Product", AnonymousID: "7e0f6c1e-8e0a-4f46-9d86-3a7f1c6ee0a1", UserID: "42",
+		Properties: []byte(`{"sku":"K-1"}`),
+		Context: event.Context{
+			IP: "203.0.113.7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", Locale: "de-DE",
+			Page: event.PageContext{Path: "/p/1", Referrer: "https://www.example.org/", Search: "?q=a", Title: "", URL: "https://shop.example.com/p/1?q=a"},
+		},
+	}
 }
 
 func sinkForwarder(tb testing.TB) *Forwarder {
 	tb.Helper()
-	f := newForwarder(tb.TempDir(), func(string, Settings, *slog.Logger) Log {
-		return &sink{memLog{lanes: make(map[string]*memLane)}}
-	})
+	f := newForwarder(tb.TempDir(), func(string, Settings, *slog.Logger) eventLog { return sink{newMemLog()} })
 	err := f.Start("bench", Settings{Version: "1.0", Destinations: []Destination{{
 		Name: "main", ClientID: "c", Token: func() (string, error) { return "t", nil }, Transport: http.DefaultTransport}}})
 	if err != nil {
@@ -44,28 +51,20 @@ func sinkForwarder(tb testing.TB) *Forwarder {
 // TestCaptureAllocations is a budget: the messageId and the record.
 func TestCaptureAllocations(t *testing.T) {
 	f := sinkForwarder(t)
-	e := captured()
+	e := pageView()
 	n := testing.AllocsPerRun(1000, func() {
 		if err := f.Capture("main", e); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if n > 6 {
-		t.Errorf("Capture of a page event makes %v allocations, want at most 6", n)
-	}
-}
-
-// TestEncodeAllocations is a budget: none beyond the buffer.
-func TestEncodeAllocations(t *testing.T) {
-	e := pageEvent()
-	if n := testing.AllocsPerRun(1000, func() { e.AppendJSON(make([]byte, 0, e.sizeHint()), "1.0") }); n > 1 {
-		t.Errorf("encoding makes %v allocations, want 1", n)
+	if n > 4 {
+		t.Errorf("Capture of a page event makes %v allocations, want at most 4", n)
 	}
 }
 
 func BenchmarkCapture(b *testing.B) {
 	f := sinkForwarder(b)
-	e := captured()
+	e := pageView()
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := f.Capture("main", e); err != nil {
@@ -74,66 +73,73 @@ func BenchmarkCapture(b *testing.B) {
 	}
 }
 
-func BenchmarkEncode(b *testing.B) {
-	e := pageEvent()
-	var buf []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = e.AppendJSON(buf[:0], "1.0")
-	}
-	b.SetBytes(int64(len(buf)))
-}
-
 // BenchmarkBatch makes the body of a full request.
 func BenchmarkBatch(b *testing.B) {
-	rec := pageEvent().AppendJSON(nil, "1.0")
-	events := make([]Record, maxBody/sentBytes(rec))
-	for i := range events {
-		events[i] = Record{Seq: uint64(i + 1), Data: rec}
+	rec, err := pageView().Store("1.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	batch := make([]entry, maxBody/(rec.SentBytes()+1))
+	for i := range batch {
+		batch[i].Data = rec
 	}
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = appendBatch(buf[:0], events, when)
+		buf = appendBatch(buf[:0], batch, time.Now())
 	}
 	b.SetBytes(int64(len(buf)))
 }
 
-// backlog is a Log with a given number of events in each lane.
+// backlog is an eventLog with a given number of events in each lane.
 type backlog struct {
-	rec   []byte
-	size  uint64
-	acked [lanesPerDestination]uint64 // each used by one lane only
-	done  chan struct{}
+	*memLog
+	rec  []byte
+	size uint64 // events of a lane
+	done chan struct{}
 }
 
-func (l *backlog) Start()           {}
-func (l *backlog) Stats() wal.Stats { return wal.Stats{} }
-func (l *backlog) Close() error     { return nil }
+type backlogLane struct {
+	of    *backlog
+	acked queue.Position
+}
 
-func (l *backlog) n(lane string) int { return int(lane[len(lane)-1] - '0') }
+func (l *backlog) Lane(string) logLane { return &backlogLane{of: l} }
 
-func (l *backlog) Acked(lane string) uint64                                 { return l.acked[l.n(lane)] }
-func (*backlog) DropHeld(func(string, []byte) bool) (n [wal.Classes]uint64) { return n }
+func (l *backlog) Ends() map[string]queue.Position {
+	ends := make(map[string]queue.Position)
+	for n := range lanes {
+		ends[laneName("main", n)] = queue.At(1, l.size)
+	}
+	return ends
+}
 
-func (*backlog) Flush(context.Context) error { return nil }
+func (*backlogLane) Append(queue.Class, []byte) error { return nil }
+func (*backlogLane) Release()                         {}
 
-func (l *backlog) Wait(string) <-chan struct{}        { return nil }
-func (l *backlog) Append(string, uint8, []byte) error { return nil }
-func (l *backlog) Read(_ string, after uint64, maxBytes int) ([]Record, error) {
-	var recs []Record
-	for after < l.size && maxBytes > 0 {
-		after++
-		maxBytes -= len(l.rec)
-		recs = append(recs, Record{Seq: after, Data: l.rec})
+func (l *backlogLane) Acknowledged() queue.Position { return l.acked }
+
+func (l *backlogLane) Await(after queue.Position, _ int, f func()) {
+	if after.Offset(1) < l.of.size {
+		f()
+	}
+}
+
+func (l *backlogLane) Read(after queue.Position, maxBytes int) ([]queue.Record, error) {
+	var recs []queue.Record
+	for at := after.Offset(1) + 1; at <= l.of.size && maxBytes > 0; at++ {
+		maxBytes -= len(l.of.rec)
+		recs = append(recs, queue.Record{Position: queue.At(1, at), Data: l.of.rec})
 	}
 	return recs, nil
 }
 
-func (l *backlog) Ack(lane string, seq uint64) {
-	if l.acked[l.n(lane)] = seq; seq == l.size {
-		l.done <- struct{}{}
+func (l *backlogLane) Acknowledge(upto queue.Position) (from queue.Position) {
+	from, l.acked = l.acked, upto
+	if from != upto && upto.Offset(1) == l.of.size {
+		l.of.done <- struct{}{}
 	}
+	return from
 }
 
 // discard is a receiver that takes everything at once.
@@ -149,23 +155,26 @@ func (discard) RoundTrip(r *http.Request) (*http.Response, error) {
 // BenchmarkDrain delivers backlogs of 80,000 events without a limit of the rate.
 // One operation is one such backlog.
 func BenchmarkDrain(b *testing.B) {
-	rec := pageEvent().AppendJSON(nil, "1.0")
+	rec, err := pageView().Store("1.0")
+	if err != nil {
+		b.Fatal(err)
+	}
 	const perLane = 10_000
-	b.SetBytes(lanesPerDestination * perLane * int64(len(rec)))
+	b.SetBytes(lanes * perLane * int64(len(rec)))
 	for b.Loop() {
-		l := &backlog{rec: rec, size: perLane, done: make(chan struct{}, lanesPerDestination)}
-		f := newForwarder(b.TempDir(), func(string, Settings, *slog.Logger) Log { return l })
+		l := &backlog{memLog: newMemLog(), rec: rec, size: perLane, done: make(chan struct{}, lanes)}
+		f := newForwarder(b.TempDir(), func(string, Settings, *slog.Logger) eventLog { return l })
 		err := f.Start("bench", Settings{Destinations: []Destination{{Name: "main", ClientID: "c", Transport: discard{}, Rate: 1e9,
 			Token: func() (string, error) { return "t", nil }}}})
 		if err != nil {
 			b.Fatal(err)
 		}
-		for range lanesPerDestination {
+		for range lanes {
 			<-l.done
 		}
 		if err := f.Close(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N*lanesPerDestination*perLane)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N*lanes*perLane)/b.Elapsed().Seconds(), "events/s")
 }

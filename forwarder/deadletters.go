@@ -1,193 +1,145 @@
 package forwarder
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
-	"sync/atomic"
-	"time"
+	"maps"
+	"slices"
+
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
-// Names of the files of dead letters in the data directory. The older file is
-// the one that was full before.
-const (
-	deadLetterFile      = "dead-letters.jsonl"
-	olderDeadLetterFile = "dead-letters.1.jsonl"
-)
-
-// DeadLetter is an event that Intilery will not take, as it is kept on disk.
-type DeadLetter struct {
-	Time        time.Time       `json:"time"`
-	Destination string          `json:"destination"`
-	Reason      string          `json:"reason"`
-	Status      int             `json:"status"`
-	Message     string          `json:"message,omitempty"` // the receiver's word
-	Event       json.RawMessage `json:"event"`
-}
-
-// deadLetters appends to the file, one JSON object per line, and returns when
-// the line is on disk. When the file has half of the allowed size it becomes
-// the older one; the older one before it is dropped and its lines are counted.
-type deadLetters struct {
-	dir   string
-	limit atomic.Int64 // for one file
-	keys  sealer       // nil: lines are written as they are
-
-	gauges atomic.Pointer[DeadLetterStats] // so that Stats never waits on the disk
-	upkeep sync.Mutex                      // held by replay, purge and erase; before mu
-
-	mu        sync.Mutex
-	closed    bool
-	file      *os.File
-	size      int64
-	lines     uint64 // in the file
-	olderSize int64
-	older     uint64 // lines in the older file
-	dropped   uint64
-}
-
-func newDeadLetters(dir string, bytes int64, keys sealer) *deadLetters {
-	d := &deadLetters{dir: dir, keys: keys}
-	d.limit.Store(bytes / 2)
-	return d
-}
-
-// add writes a dead letter and syncs it, unless that is not allowed when it is
-// its turn; nil allows it. After an error nothing of it is left.
-func (d *deadLetters) add(l DeadLetter, allowed func() bool) (added bool, err error) {
-	line, err := d.encode(l)
+// DeadLetters lists the latest dead letters that filter chooses, at most limit
+// of them. Errors: deadletter.ErrEncrypted, ErrClosed, ErrNotStarted, and those of
+// the disk.
+func (f *Forwarder) DeadLetters(filter deadletter.Filter, limit int) (deadletter.List, error) {
+	s, err := f.begun()
 	if err != nil {
-		return false, fmt.Errorf("dead letter: %w", err)
+		return deadletter.List{}, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if allowed != nil && !allowed() {
-		return false, nil
+	return s.letters.List(filter, limit)
+}
+
+// ReadDeadLetters lists the dead letters in a data directory that no forwarder
+// uses. Keys are those of Settings.EncryptionKeys.
+func ReadDeadLetters(dir string, keys [][]byte, filter deadletter.Filter, limit int) (deadletter.List, error) {
+	ring, err := seal.New(keys)
+	if err != nil {
+		return deadletter.List{}, err
 	}
-	if err := d.open(); err != nil {
-		return false, fmt.Errorf("dead letters: %w", err)
+	return deadletter.New(dir, DefaultDeadLetterBytes, ring).List(filter, limit)
+}
+
+// PurgeDeadLetters removes the dead letters that filter chooses for good and
+// returns how many. Errors: ErrNotHeld, and those of DeadLetters; after
+// deadletter.ErrEncrypted nothing was touched.
+func (f *Forwarder) PurgeDeadLetters(ctx context.Context, filter deadletter.Filter) (int, error) {
+	s, done, err := f.maintain(ctx)
+	if err != nil {
+		return 0, err
 	}
-	if d.size > 0 && d.size+int64(len(line)) > d.limit.Load() {
-		if err := d.rotate(); err != nil {
-			return false, fmt.Errorf("dead letters: %w", err)
+	defer done()
+	return s.letters.Purge(filter.Wants)
+}
+
+// Replayed is what ReplayDeadLetters did.
+type Replayed struct {
+	Events int // now in the queue, with their old messageIds
+	Kept   int // dead letters whose destination is not configured; they stay
+}
+
+// replayBytes is how much is handed to the queue before waiting for the disk. It
+// is a part of the smallest buffer.
+const replayBytes = 256 << 10
+
+// ReplayDeadLetters hands the dead letters that filter chooses to the queue again,
+// to be sent after what waits there, and takes them out of the dead letters.
+//
+// A letter is taken out only when the queue has made it durable, so none is ever
+// lost. When the process dies between the two, it is in both, and a second
+// replay sends it again with the same messageId. On an error, what the count
+// says was replayed. Errors: ErrFull when the queue sheds events at present,
+// ErrNotHeld, and those of DeadLetters.
+func (f *Forwarder) ReplayDeadLetters(ctx context.Context, filter deadletter.Filter) (r Replayed, err error) {
+	s, done, err := f.maintain(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer done()
+	p := &replay{queue: s.queue, durable: make(map[deadletter.ID]bool)}
+	_, err = s.letters.Select(filter.Wants, func(id deadletter.ID, l *deadletter.Letter) error {
+		f.mu.Lock()
+		d := (*f.destinations.Load())[l.Destination]
+		if d != nil && d.stop == nil {
+			d = nil // removed: nobody would send it
+		}
+		f.mu.Unlock()
+		if d == nil {
+			r.Kept++
+			return nil
+		}
+		return p.add(ctx, d, id, l.Event)
+	})
+	if err == nil {
+		err = p.flush(ctx)
+	}
+	n, removeErr := s.letters.Remove(p.durable)
+	r.Events = n
+	return r, errors.Join(err, removeErr)
+}
+
+// replay is one run of ReplayDeadLetters.
+type replay struct {
+	queue   eventLog
+	bytes   int
+	shed    uint64                 // by the queue, before the present part
+	part    map[deadletter.ID]bool // handed to the queue
+	durable map[deadletter.ID]bool // there
+}
+
+func (p *replay) add(ctx context.Context, d *destination, id deadletter.ID, ev event.Stored) error {
+	if p.bytes == 0 {
+		p.shed, p.part = shedSum(p.queue.Stats()), make(map[deadletter.ID]bool)
+	}
+	anonymousID, userID := ev.IDs()
+	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: slices.Clone(ev)}
+	if ok, err := d.capture(u); err != nil || !ok {
+		return err // not ok: it was removed just now; the letter stays
+	}
+	p.part[id] = true
+	if p.bytes += len(ev); p.bytes >= replayBytes {
+		return p.flush(ctx)
+	}
+	return nil
+}
+
+// flush waits until the part is durable. The queue may have evicted some of it to
+// make room for events that are worth more: then all of the part stays where it
+// is, and what is in the queue too is sent twice rather than never.
+func (p *replay) flush(ctx context.Context) error {
+	if p.bytes == 0 {
+		return nil
+	}
+	p.bytes = 0
+	if err := p.queue.Flush(ctx); err != nil {
+		return fmt.Errorf("the queue does not reach the disk: %w", err)
+	}
+	if shedSum(p.queue.Stats()) != p.shed {
+		return ErrFull
+	}
+	maps.Copy(p.durable, p.part)
+	return nil
+}
+
+func shedSum(s queue.Stats) (n uint64) {
+	for _, causes := range s.Shed {
+		for _, c := range causes {
+			n += c
 		}
 	}
-	_, err = d.file.WriteAt(line, d.size)
-	if err == nil {
-		err = d.file.Sync()
-	}
-	if err != nil {
-		_ = d.file.Truncate(d.size) // else the next line overwrites it
-		return false, fmt.Errorf("dead letters: %w", err)
-	}
-	d.size += int64(len(line))
-	d.lines++
-	d.gauge()
-	return true, nil
-}
-
-// open opens the file at first use, and looks at what earlier processes left.
-func (d *deadLetters) open() error {
-	if d.closed {
-		return ErrClosed
-	}
-	if d.file != nil {
-		return nil
-	}
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return err
-	}
-	if err := d.count(); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(d.dir, deadLetterFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	// A line without its end was cut off by a crash: it was never counted, and
-	// its event is still in the log.
-	if err := errors.Join(f.Truncate(d.size), syncDir(d.dir)); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	d.file = f
-	return nil
-}
-
-// count takes the files' sizes and numbers of lines.
-func (d *deadLetters) count() (err error) {
-	if d.older, d.olderSize, err = countLines(filepath.Join(d.dir, olderDeadLetterFile)); err != nil {
-		return err
-	}
-	if d.lines, d.size, err = countLines(filepath.Join(d.dir, deadLetterFile)); err != nil {
-		return err
-	}
-	d.gauge()
-	return nil
-}
-
-// look lets Stats tell of what earlier processes left before there is anything
-// to add. It leaves errors to add.
-func (d *deadLetters) look() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.file == nil && !d.closed {
-		_ = d.count()
-	}
-}
-
-// rotate makes the file the older one and begins another.
-func (d *deadLetters) rotate() error {
-	path := filepath.Join(d.dir, deadLetterFile)
-	if err := os.Rename(path, filepath.Join(d.dir, olderDeadLetterFile)); err != nil {
-		return err
-	}
-	d.dropped += d.older
-	d.older, d.olderSize = d.lines, d.size
-	err := d.file.Close()
-	d.file, d.size, d.lines = nil, 0, 0
-	f, errOpen := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if errOpen != nil {
-		return errors.Join(err, errOpen)
-	}
-	d.file = f
-	return errors.Join(err, syncDir(d.dir))
-}
-
-// DeadLetterStats are gauges of the dead letters on disk.
-type DeadLetterStats struct {
-	Lines uint64 // kept
-	Bytes int64
-	// Dropped counts those that had to make room for younger ones since the
-	// process began.
-	Dropped uint64
-}
-
-func (d *deadLetters) gauge() {
-	d.gauges.Store(&DeadLetterStats{Lines: d.lines + d.older, Bytes: d.size + d.olderSize, Dropped: d.dropped})
-}
-
-func (d *deadLetters) stats() DeadLetterStats {
-	if g := d.gauges.Load(); g != nil {
-		return *g
-	}
-	return DeadLetterStats{}
-}
-
-// close does not wait for a write that hangs: the line it writes is whole or
-// will be repaired, and its event is still in the log.
-func (d *deadLetters) close() error {
-	if !d.mu.TryLock() {
-		return errors.New("dead letters: a write has not finished")
-	}
-	defer d.mu.Unlock()
-	d.closed = true
-	if d.file == nil {
-		return nil
-	}
-	err := d.file.Close()
-	d.file = nil
-	return err
+	return n
 }

@@ -1,131 +1,215 @@
 package forwarder
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"runtime"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
-func letter(message string) DeadLetter {
-	return DeadLetter{Time: when, Destination: "main", Reason: "rejected", Status: 400, Message: message,
-		Event: json.RawMessage("{\"timestamp\":\"2026-03-01T12:00:00.123Z\",\n\"b\":\"x<y\"}")}
-}
-
-func readLines(t *testing.T, path string) []string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-}
-
-func TestDeadLetterLine(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "made", "here")
-	d := newDeadLetters(dir, 1<<20, nil)
-	if _, err := d.add(letter("a\nb"), nil); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, deadLetterFile)
-	lines := readLines(t, path)
-	want := `{"time":"2026-03-01T13:00:00.123456789+01:00","destination":"main","reason":"rejected","status":400,"message":"a\nb","event":{"timestamp":"2026-03-01T12:00:00.123Z","b":"x<y"}}`
-	if len(lines) != 1 || lines[0] != want {
-		t.Errorf("got %q, want %q", lines, want)
-	}
-	if fi, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && fi.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", fi.Mode(), err)
-	}
-	if err := d.close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := d.add(letter("late"), nil); !errors.Is(err, ErrClosed) {
-		t.Errorf("add after close: %v", err)
-	}
-}
-
-// TestDeadLettersAreCapped: the oldest go, and are counted.
-func TestDeadLettersAreCapped(t *testing.T) {
-	dir := t.TempDir()
-	const limit = 10_000
-	d := newDeadLetters(dir, limit, nil)
-	const n = 500
+// dead fills a rig with dead letters: events "bad0" to "bad<n-1>" of visitors
+// v0, v1, v2 in turn, with messageIds m0, m1, ...
+func (r *rig) dead(n int) {
+	r.t.Helper()
 	for i := range n {
-		l := letter("")
-		l.Status = 1000 + i
-		if _, err := d.add(l, nil); err != nil {
+		r.capture(event.Event{Type: event.Track, Name: fmt.Sprint("bad", i), AnonymousID: fmt.Sprint("v", i%3), MessageID: fmt.Sprint("m", i)})
+		r.after(time.Minute)
+	}
+	if s := r.main(); s.DeadLettered.Sum() != uint64(n) {
+		r.t.Fatalf("stats %+v", s)
+	}
+}
+
+func refuseBad(r *request) reply {
+	for _, c := range r.calls {
+		if strings.HasPrefix(c.Event, "bad") {
+			return reply{status: 400, body: `{"success":false,"message":"no"}`}
+		}
+	}
+	return ok
+}
+
+func (r *rig) letters(f deadletter.Filter) []string {
+	r.t.Helper()
+	list, err := r.DeadLetters(f, 100)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ids := []string{}
+	for _, l := range list.Letters {
+		ids = append(ids, l.Event.MessageID())
+	}
+	return ids
+}
+
+func TestDeadLettersList(t *testing.T) {
+	bubble(t, refuseBad, func(r *rig) {
+		r.dead(6)
+		list, err := r.DeadLetters(deadletter.Filter{}, 2)
+		if err != nil || list.Matched != 6 || len(list.Letters) != 2 || list.Letters[1].Event.MessageID() != "m5" {
+			t.Errorf("%+v, %v", list, err)
+		}
+		for _, c := range []struct {
+			f    deadletter.Filter
+			want []string
+		}{
+			{deadletter.Filter{Destination: "main"}, []string{"m0", "m1", "m2", "m3", "m4", "m5"}},
+			{deadletter.Filter{Destination: "other"}, []string{}},
+			{deadletter.Filter{MessageIDs: []string{"m4", "m1", "x"}}, []string{"m1", "m4"}},
+		} {
+			if got := r.letters(c.f); !slices.Equal(got, c.want) {
+				t.Errorf("%+v: %v, want %v", c.f, got, c.want)
+			}
+		}
+	})
+}
+
+// TestDeadLettersReplay: a replayed letter is sent with its messageId and
+// timestamp, and is no dead letter any more. One that is refused again is one again.
+func TestDeadLettersReplay(t *testing.T) {
+	bubble(t, refuseBad, func(r *rig) {
+		r.dead(6)
+		before := r.rec.list()
+		r.rec.becomes(poison(400, "bad2"))
+		n, err := r.ReplayDeadLetters(r.t.Context(), deadletter.Filter{Destination: "main"})
+		if err != nil || n.Events != 6 || n.Kept != 0 {
+			t.Fatalf("%+v, %v", n, err)
+		}
+		r.after(time.Minute)
+		if got := r.letters(deadletter.Filter{}); !slices.Equal(got, []string{"m2"}) {
+			t.Errorf("left %v", got)
+		}
+		var ids []string
+		for _, q := range r.rec.list()[len(before):] {
+			for _, c := range q.calls {
+				if q.status == 200 {
+					ids = append(ids, c.MessageID)
+				}
+				for _, old := range before {
+					if o := old.calls[0]; o.MessageID == c.MessageID && (!o.Timestamp.Equal(c.Timestamp) || o.AnonymousID != c.AnonymousID) {
+						t.Errorf("%+v came back as %+v", o, c)
+					}
+				}
+			}
+		}
+		if slices.Sort(ids); !slices.Equal(ids, []string{"m0", "m1", "m3", "m4", "m5"}) {
+			t.Errorf("sent %v", ids)
+		}
+		if s := r.Stats(); s.DeadLetters.Kept != 1 {
+			t.Errorf("stats %+v", s.DeadLetters)
+		}
+	})
+}
+
+// TestReplayNeverLosesOne: whatever the log does, a letter is in it, or still a
+// dead letter.
+func TestReplayNeverLosesOne(t *testing.T) {
+	bubble(t, refuseBad, func(r *rig) {
+		r.dead(4)
+		r.rec.becomes(always(status(503)))
+		all := []string{"m0", "m1", "m2", "m3"}
+
+		r.log.flushErr = context.DeadlineExceeded // the disk hangs
+		if n, err := r.ReplayDeadLetters(r.t.Context(), deadletter.Filter{}); n.Events != 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%+v, %v", n, err)
+		}
+		if got := r.letters(deadletter.Filter{}); !slices.Equal(got, all) {
+			t.Errorf("left %v", got)
+		}
+		r.log.flushErr = nil
+		r.log.limit = 1 // the log has no room
+		if n, err := r.ReplayDeadLetters(r.t.Context(), deadletter.Filter{}); n.Events != 0 || !errors.Is(err, ErrFull) {
+			t.Errorf("%+v, %v", n, err)
+		}
+		if got := r.letters(deadletter.Filter{}); !slices.Equal(got, all) {
+			t.Errorf("left %v", got)
+		}
+		r.log.limit = 0
+		r.log.evict = true // the log takes them, and throws them out for others
+		if n, err := r.ReplayDeadLetters(r.t.Context(), deadletter.Filter{}); n.Events != 0 || !errors.Is(err, ErrFull) {
+			t.Errorf("%+v, %v", n, err)
+		}
+		if got := r.letters(deadletter.Filter{}); !slices.Equal(got, all) {
+			t.Errorf("left %v", got)
+		}
+		r.log.evict = false
+		r.rec.becomes(always(ok))
+		r.after(10 * time.Minute)
+	})
+}
+
+// TestReplayOfUnknownDestination keeps the letter.
+func TestReplayOfUnknownDestination(t *testing.T) {
+	bubble(t, refuseBad, func(r *rig) {
+		if _, err := r.shared.letters.Add(&deadletter.Letter{Destination: "gone", Event: stored(t)}, nil); err != nil {
 			t.Fatal(err)
 		}
-	}
-	older, younger := readLines(t, filepath.Join(dir, olderDeadLetterFile)), readLines(t, filepath.Join(dir, deadLetterFile))
-	s := d.stats()
-	if s.Bytes > limit || s.Lines != uint64(len(older)+len(younger)) || s.Lines+s.Dropped != n || s.Lines < 30 {
-		t.Errorf("stats %+v, %d and %d lines", s, len(older), len(younger))
-	}
-	status := 1000 + int(s.Dropped)
-	for _, line := range append(older, younger...) {
-		var l DeadLetter
-		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Status != status {
-			t.Fatalf("got %s, %v; want status %d", line, err, status)
+		if n, err := r.ReplayDeadLetters(r.t.Context(), deadletter.Filter{}); err != nil || n.Events != 0 || n.Kept != 1 {
+			t.Errorf("%+v, %v", n, err)
 		}
-		status++
-	}
-	// Another process goes on from there.
-	if err := d.close(); err != nil {
-		t.Error(err)
-	}
-	again := newDeadLetters(dir, limit, nil)
-	if _, err := again.add(letter(""), nil); err != nil {
-		t.Fatal(err)
-	}
-	if a := again.stats(); a.Lines+a.Dropped != s.Lines+1 {
-		t.Errorf("stats %+v, before %+v", a, s)
-	}
-	if err := again.close(); err != nil {
-		t.Error(err)
+		if got := r.letters(deadletter.Filter{}); len(got) != 1 {
+			t.Errorf("left %v", got)
+		}
+	})
+}
+
+func TestDeadLettersPurge(t *testing.T) {
+	bubble(t, refuseBad, func(r *rig) {
+		r.dead(5)
+		if n, err := r.PurgeDeadLetters(r.t.Context(), deadletter.Filter{MessageIDs: []string{"m1", "m3"}}); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		r.dead2(5)
+		if got := r.letters(deadletter.Filter{}); !slices.Equal(got, []string{"m0", "m2", "m4", "again"}) {
+			t.Errorf("left %v", got)
+		}
+		if n, err := r.PurgeDeadLetters(r.t.Context(), deadletter.Filter{}); n != 4 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if s := r.Stats().DeadLetters; s.Kept != 0 || s.Bytes != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// dead2 adds one more dead letter after n others.
+func (r *rig) dead2(n uint64) {
+	r.t.Helper()
+	r.capture(event.Event{Type: event.Track, Name: "bad", AnonymousID: "v", MessageID: "again"})
+	r.after(time.Minute)
+	if s := r.main(); s.DeadLettered.Sum() != n+1 {
+		r.t.Fatalf("stats %+v", s)
 	}
 }
 
-// TestTornDeadLetter: a line that a crash cut off is replaced.
-func TestTornDeadLetter(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, deadLetterFile)
-	if err := os.WriteFile(path, []byte("{\"status\":1}\n{\"sta"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d := newDeadLetters(dir, 1<<20, nil)
-	if _, err := d.add(letter(""), nil); err != nil {
-		t.Fatal(err)
-	}
-	if lines := readLines(t, path); len(lines) != 2 || lines[0] != `{"status":1}` || !json.Valid([]byte(lines[1])) {
-		t.Errorf("lines %q", lines)
-	}
-	if err := d.close(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestDeadLettersCloseDoesNotHang: a disk that hangs in a write does not hold
-// Close, and Stats does not wait either.
-func TestDeadLettersCloseDoesNotHang(t *testing.T) {
-	d := newDeadLetters(t.TempDir(), 1<<20, nil)
-	d.mu.Lock() // a write is under way
-	defer d.mu.Unlock()
-	done := make(chan error, 1)
-	go func() {
-		d.stats()
-		done <- d.close()
-	}()
-	select {
-	case err := <-done:
-		if err == nil {
-			t.Error("close says that all is well")
+// TestReplayWithAWrongKey replays nothing, not even the letters that it can read.
+func TestReplayWithAWrongKey(t *testing.T) {
+	bubble(t, refuseBad, func(r *rig) {
+		r.dead(1)
+		ring, err := seal.New([][]byte{key(1)})
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("close hangs")
-	}
+		other := deadletter.New(r.dir, 1<<20, ring)
+		if _, err := other.Add(&deadletter.Letter{Destination: "main", Event: stored(t)}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		before := r.main().Captured
+		if n, err := r.ReplayDeadLetters(r.t.Context(), deadletter.Filter{}); n.Events != 0 || !errors.Is(err, deadletter.ErrEncrypted) {
+			t.Errorf("%+v, %v", n, err)
+		}
+		if r.main().Captured != before {
+			t.Error("letters went to the log")
+		}
+	})
 }

@@ -3,110 +3,174 @@ package forwarder
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
 )
 
-// maxBody bounds a request. The API's limit is 1 MB.
-const maxBody = 950_000
-
-// minBody bounds what a destination's limit shrinks to: one event always fits.
-const minBody = MaxEventBytes + len(batchPrefix) + len(batchSuffix)
+// lanes is how many batches can be under way to one destination. The lane of a
+// visitor's backlog follows from it: do not change it lightly.
+const lanes = 8
 
 // destination is what a configured name stands for: its lanes, how they are
-// doing, and what was counted. It outlives the settings that named it.
+// doing, and what was counted. It outlives the settings that named it until it
+// has nothing left.
 type destination struct {
-	name    string
-	queue   Log
-	letters *deadLetters
-	log     *slog.Logger
+	name   string
+	shared *shared
+	log    *slog.Logger
 
-	erasures *erasures
-
-	lanes   [lanesPerDestination]*lane
-	client  atomic.Pointer[tracking.Client]
-	token   token
-	limiter *limiter
-	gate    *gate
-	body    atomic.Int64 // the size limit of a request, as far as it is known
-	counts  counts
-
+	ctx        atomic.Pointer[context.Context] // ends when it is not sent to any more
+	client     atomic.Pointer[tracking.Client]
+	token      token
+	limiter    *limiter
+	breaker    *breaker
+	size       batchSize
 	rejections rejections
-	settling   settling
+	traits     traitTimes
+	throughput throughput
+	counts     counts
+
+	mu      sync.RWMutex
+	retired bool
+	workers [lanes]*worker // made when their lane is first used
 
 	// Guarded by Forwarder.mu.
-	stop context.CancelFunc // nil when it is not sent to
-	done chan struct{}      // closed when the lanes started last have ended
+	stop   context.CancelFunc // nil when it is not sent to
+	halted time.Time
 }
 
-func newDestination(name string, queue Log, letters *deadLetters, erasures *erasures, log *slog.Logger) *destination {
+func newDestination(name string, s *shared, log *slog.Logger) *destination {
 	d := &destination{
-		name:    name,
-		queue:   queue,
-		letters: letters,
-		log:     log.With("destination", name),
-		limiter: newLimiter(),
-
-		erasures: erasures,
-		settling: newSettling(),
+		name: name, shared: s, log: log.With("destination", name),
+		limiter: newLimiter(), traits: traitTimes{began: time.Now()},
 	}
-	d.gate = newGate(d.token.refresh)
-	d.body.Store(maxBody)
-	for n := range d.lanes {
-		d.lanes[n] = newLane(d, n)
-	}
+	ended, end := context.WithCancel(context.Background())
+	end()
+	d.ctx.Store(&ended)
+	d.breaker = newBreaker(d.token.refresh)
 	return d
 }
 
-// configure swaps the settings, also under running lanes. What was learned from
+// configure swaps the settings, also under running workers. What was learned from
 // refusals under the old ones is tried anew.
 func (d *destination) configure(c Destination, client *tracking.Client) {
-	d.client.Store(client)
+	if before := d.client.Swap(client); before != nil {
+		before.CloseIdleConnections()
+	}
 	d.token.source(c.Token)
 	d.limiter.configure(c.Rate, c.Burst, c.Nodes)
-	d.body.Store(maxBody)
+	d.size.reset()
 	d.rejections.reset()
-	d.gate.nudge()
+	d.breaker.nudge()
 }
 
-// resume starts the lanes unless they run. A lane never has two consumers: the
-// new ones wait for those that were halted before.
-func (d *destination) resume(run, send context.Context, group *sync.WaitGroup) {
+// sending returns the context in which batches are begun.
+func (d *destination) sending() context.Context { return *d.ctx.Load() }
+
+// resume has the lanes sent.
+func (d *destination) resume(run context.Context) {
 	if d.stop != nil {
 		return
 	}
 	ctx, stop := context.WithCancel(run)
-	before, done := d.done, make(chan struct{})
-	d.stop, d.done = stop, done
-	group.Go(func() {
-		defer close(done)
-		if before != nil {
-			<-before
+	d.ctx.Store(&ctx)
+	d.stop = stop
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, w := range d.workers {
+		if w != nil {
+			w.wake()
 		}
-		var lanes sync.WaitGroup
-		for _, l := range d.lanes {
-			lanes.Go(func() { l.run(ctx, send) })
-		}
-		lanes.Wait()
-	})
+	}
 }
 
 // halt stops sending and does not wait: requests under way complete.
 func (d *destination) halt() {
 	if d.stop != nil {
 		d.stop()
-		d.stop = nil
+		d.stop, d.halted = nil, time.Now()
+		d.breaker.halt()
 	}
 }
 
-// sent follows up an answer: it gives the ticket back and tells an operator
-// what has changed.
-func (d *destination) sent(t ticket, a tracking.Answer) transition {
-	tr := d.gate.leave(t, a)
+// worker makes the worker of a lane, if there is none.
+func (d *destination) worker(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.workers[n] == nil && !d.retired {
+		name := laneName(d.name, n)
+		d.workers[n] = newWorker(d, d.shared.queue.Lane(name), name)
+		d.workers[n].wake()
+	}
+}
+
+// retire gives the lanes back if nothing is pending in them. Pending is the log's.
+func (d *destination) retire(pending map[string]uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for n := range lanes {
+		if pending[laneName(d.name, n)] > 0 {
+			return false
+		}
+	}
+	for n, w := range d.workers {
+		if w != nil {
+			w.in.lane.Release()
+			d.workers[n] = nil
+		}
+	}
+	d.retired = true
+	return true
+}
+
+func laneName(destination string, n int) string { return destination + "/" + strconv.Itoa(n) }
+
+// splitLane is the inverse of laneName.
+func splitLane(name string) (destination string, n int, ok bool) {
+	destination, number, _ := strings.Cut(name, "/")
+	n, err := strconv.Atoi(number)
+	return destination, n, err == nil && n >= 0 && n < lanes
+}
+
+// bodies are the requests' bodies, shared by all workers.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// post makes one attempt to send a batch of a size.
+func (d *destination) post(lane string, batch []entry, size int) tracking.Answer {
+	token, err := d.token.get()
+	if err != nil {
+		return tracking.Answer{Class: tracking.Misconfigured, Err: err}
+	}
+	body := bodies.Get().(*[]byte)
+	defer bodies.Put(body)
+	*body = appendBatch(slices.Grow((*body)[:0], size), batch, time.Now())
+	began := time.Now()
+	a := d.client.Load().Send(d.shared.send, token, *body)
+	took := time.Since(began)
+	d.counts.request(a.Status, took)
+	if a.Class == tracking.Accepted {
+		d.size.accepted(size, took)
+	}
+	d.log.Debug("batch sent", "lane", lane, "events", len(batch), "bytes", len(*body),
+		"status", a.Status, "answer", a.Class.String(), "event_id", a.EventID, "message", a.Message, "error", a.Err)
+	return a
+}
+
+// answered gives the ticket back with the answer, and tells an operator what has
+// changed.
+func (d *destination) answered(t ticket, a tracking.Answer) transition {
+	tr := d.breaker.leave(t, a)
 	if tr.from == MassRejection && tr.to == NotPaused {
 		d.rejections.reset()
+	}
+	if a.Class == tracking.Throttled && tr.retry > 0 {
+		d.limiter.throttled(time.Now().Add(tr.retry))
 	}
 	d.tell(tr, a)
 	return tr
@@ -117,37 +181,37 @@ func (d *destination) tell(tr transition, a tracking.Answer) {
 	if !tr.news() {
 		return
 	}
-	attrs := []any{slog.Int("status", a.Status)}
+	attrs := []any{slog.Int("status", a.Status), slog.Duration("next_try_in", tr.retry)}
 	if a.Err != nil {
 		attrs = append(attrs, slog.String("error", a.Err.Error()))
 	}
 	switch tr.to {
 	case NotPaused:
 		d.log.Info("delivery has recovered", "was", string(tr.from), "since", tr.since)
-		return
 	case Unavailable:
 		d.log.Warn("delivery is interrupted: Intilery cannot be reached or fails; events are kept and sent when it is back", attrs...)
+	case Throttled:
+		d.log.Warn("delivery is interrupted: Intilery asks for fewer requests; events are kept and sent later", attrs...)
 	case Misconfigured:
-		d.log.Error("delivery is paused: "+mend(a), append(attrs, slog.Duration("next_try_in", tr.retry))...)
+		d.log.Error("delivery is paused: "+fix(a)+"; events are kept", attrs...)
 	case MassRejection:
 		d.log.Error("delivery is paused: more than a fifth of the latest events were rejected; events are kept; "+
-			"see the dead letters for the reasons, mend what sends these events, then reload the configuration",
-			append(attrs, slog.Duration("next_try_in", tr.retry))...)
+			"the dead letters tell the reasons: fix what sends these events, then reload the configuration", attrs...)
 	}
 }
 
-// mend says what is wrong with a configuration and what to do about it.
-func mend(a tracking.Answer) string {
+// fix says what is wrong with a configuration and what to do about it.
+func fix(a tracking.Answer) string {
 	switch {
 	case a.Status == 0:
-		return "no usable auth token; events are kept; correct auth_token"
+		return "no usable auth token: correct auth_token"
 	case a.Status == 401 || a.Status == 403:
-		return "token not accepted for this account/brand; events are kept; correct auth_token"
+		return "token not accepted for this account and brand: correct auth_token"
 	case a.Status == 404 || a.Status == 405:
-		return "this endpoint, client, account or brand does not exist; events are kept; correct endpoint, client_id, account_id or brand_id"
+		return "this endpoint, client, account or brand does not exist: correct endpoint, client_id, account_id or brand_id"
 	case a.Status >= 300 && a.Status < 400:
-		return "the endpoint redirects elsewhere, which is not followed; events are kept; correct endpoint"
+		return "the endpoint redirects elsewhere, which is not followed: correct endpoint"
 	default:
-		return "the endpoint does not answer like the Intilery Tracking API; events are kept; correct endpoint"
+		return "the endpoint does not answer like the Intilery Tracking API: correct endpoint, or let requests to it pass"
 	}
 }

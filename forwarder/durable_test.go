@@ -2,14 +2,22 @@ package forwarder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/erasure"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
 // TestRestartOnDisk uses the real log and real sockets: what one process could
@@ -46,7 +54,7 @@ func TestRestartOnDisk(t *testing.T) {
 	var want []string
 	for i := range n {
 		want = append(want, fmt.Sprintf("e%03d", i))
-		if err := first.Capture("main", &Event{Type: Track, Name: want[i], AnonymousID: "v"}); err != nil {
+		if err := first.Capture("main", &event.Event{Type: event.Track, Name: want[i], AnonymousID: "v"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +81,7 @@ func TestRestartOnDisk(t *testing.T) {
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s := second.Stats(); s.Log.Backlog != 0 || len(events) != 0 {
+	if s := second.Stats(); s.Log.TotalPending() != 0 || len(events) != 0 {
 		t.Errorf("stats %+v, %d events twice", s, len(events))
 	}
 	if err := balance(second.Stats(), n); err != nil {
@@ -121,12 +129,12 @@ func TestEraseOnDisk(t *testing.T) {
 	first := start(key(1))
 	for range n {
 		for _, v := range []string{secretID, "kept"} {
-			if err := first.Capture("main", &Event{Type: Track, Name: "e", AnonymousID: v}); err != nil {
+			if err := first.Capture("main", &event.Event{Type: event.Track, Name: "e", AnonymousID: v}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	got, err := first.Erase(t.Context(), Subject{AnonymousID: secretID})
+	got, err := first.Erase(t.Context(), erasure.Subject{AnonymousID: secretID})
 	if err != nil || got.Memory+got.Log != n {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -156,5 +164,98 @@ func TestEraseOnDisk(t *testing.T) {
 	stop(last)
 	if len(events) > 0 {
 		t.Errorf("%d events too many", len(events))
+	}
+}
+
+// local returns settings with the destination "main", which takes everything, and
+// the names of what it has taken.
+func local(t *testing.T) (s Settings, taken chan string) {
+	t.Helper()
+	taken = make(chan string, 1000)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Batch []call }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		for _, c := range body.Batch {
+			taken <- c.Event
+		}
+		fmt.Fprint(w, `{"success":true}`)
+	}))
+	t.Cleanup(srv.Close)
+	return Settings{Destinations: []Destination{{Name: "main", Endpoint: srv.URL, ClientID: "c", Token: func() (string, error) { return "t", nil }}}}, taken
+}
+
+// In a rolling update two processes have one data directory for a moment. The
+// second captures, changes nothing on disk, and takes over when the first ends.
+func TestRollingUpdate(t *testing.T) {
+	s, taken := local(t)
+	dir := t.TempDir()
+	capture := func(f *Forwarder, name string) {
+		if err := f.Capture("main", &event.Event{Type: event.Track, Name: name, AnonymousID: "v"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := New(dir)
+	if err := first.Start("a", s); err != nil {
+		t.Fatal(err)
+	}
+	capture(first, "from the first")
+	if got := <-taken; got != "from the first" {
+		t.Errorf("taken %s", got)
+	}
+	second := New(dir)
+	if err := second.Start("b", s); err != nil {
+		t.Fatal(err)
+	}
+	capture(second, "from the second")
+	if _, err := second.PurgeDeadLetters(t.Context(), deadletter.Filter{}); !errors.Is(err, ErrNotHeld) {
+		t.Errorf("purge at the one that does not have the queue: %v", err)
+	}
+	if c := second.Stats().Log; c.Condition != queue.Opening || !strings.Contains(c.Reason, "process") {
+		t.Errorf("it says %s: %s", c.Condition, c.Reason)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-taken; got != "from the second" {
+		t.Errorf("taken %s", got)
+	}
+	if _, err := second.PurgeDeadLetters(t.Context(), deadletter.Filter{}); err != nil {
+		t.Errorf("purge after it has taken over: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A log that was removed begins anew, and erasures of the old one do not match it.
+func TestEraseThenRemovedLog(t *testing.T) {
+	s, taken := local(t)
+	dir := t.TempDir()
+	for round := range 2 {
+		f := New(dir)
+		if err := f.Start("a", s); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			if err := f.Capture("main", &event.Event{Type: event.Track, Name: fmt.Sprint(round, i), AnonymousID: "v", UserID: "u"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 10 {
+			if got, want := <-taken, fmt.Sprint(round, i); got != want {
+				t.Fatalf("taken %s, want %s", got, want)
+			}
+		}
+		if _, err := f.Erase(t.Context(), erasure.Subject{UserID: "u"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "wal")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -9,44 +9,52 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/erasure"
+	"github.com/intilery/caddy-intilery/forwarder/tracking"
 )
 
-// closeGrace is how long Close lets requests that are on their way come back,
-// because cutting one off means that its events are sent twice.
-const closeGrace = 600 * time.Millisecond
-
-// closeLimit bounds the wait for a transport that does not obey its context.
-const closeLimit = 200 * time.Millisecond
+const (
+	// closeGrace is how long Close lets requests that are on their way come back,
+	// because cutting one off means that its events are sent twice.
+	closeGrace = 600 * time.Millisecond
+	// closeLimit bounds the wait for a transport that does not obey its context.
+	closeLimit = 200 * time.Millisecond
+	// retireAfter is how long a destination is kept that no settings name any more
+	// and that has nothing pending: handlers of the settings before may still serve.
+	retireAfter = time.Minute
+	// batchMemory bounds the memory of the batches under way, over all destinations.
+	batchMemory = 64 << 20
+)
 
 // Forwarder takes events and delivers them. One Forwarder lives as long as the
 // process serves with any configuration; configurations come and go as owners.
 type Forwarder struct {
 	dir     string
-	newLog  func(dir string, s Settings, l *slog.Logger) Log
+	newLog  func(dir string, s Settings, l *slog.Logger) eventLog
 	log     *slog.Logger // stays valid over reloads
-	handler *currentHandler
+	handler *reloadHandler
 
-	destinations atomic.Pointer[map[string]*destination] // all that were ever configured
+	destinations atomic.Pointer[map[string]*destination] // in force, or with events left
 	version      atomic.Pointer[string]
+	unknown      atomic.Uint64 // events of destinations that never were
 
 	run     context.Context // ends when Close begins
 	stopRun context.CancelFunc
-	send    context.Context // ends when Close loses patience
 	cutSend context.CancelFunc
-	lanes   sync.WaitGroup
+	upkeep  chan struct{} // held by the one that changes dead letters or erases
 
-	mu        sync.Mutex
-	owners    []owned // the last one's settings are in force
-	closed    bool
-	queue     Log // nil until the first Start
-	letters   *deadLetters
-	erasures  *erasures
-	opened    Settings        // with which the log was made
-	transport *http.Transport // for destinations that bring none
-	waiting   []held          // captured for destinations that are not known yet
-	held      int             // bytes in waiting
-
-	unknown atomic.Uint64 // events of destinations that never were
+	mu         sync.Mutex
+	owners     []owned // the last one's settings are in force
+	closed     bool
+	shared     *shared // its queue is nil until the first Start
+	opened     Settings
+	transports map[string]*http.Transport // by host, for destinations that bring none
+	unrouted   []unrouted
+	unroutedN  int // bytes of unrouted
 }
 
 type owned struct {
@@ -54,14 +62,30 @@ type owned struct {
 	settings Settings
 }
 
+// shared is what all destinations use.
+type shared struct {
+	queue    eventLog
+	letters  *deadletter.Store
+	erasures *erasure.Register
+	memory   *semaphore.Weighted // of batches, in bytes
+	crew     crew
+	send     context.Context // of requests; ends when Close loses patience
+}
+
+// retireErasures drops the tombstones that have nothing left to cover.
+func (s *shared) retireErasures() { s.erasures.Retire(s.queue.Cursor) }
+
 // New returns a forwarder that keeps its data in dir. It does no I/O.
 func New(dir string) *Forwarder { return newForwarder(dir, openLog) }
 
-func newForwarder(dir string, newLog func(string, Settings, *slog.Logger) Log) *Forwarder {
-	f := &Forwarder{dir: dir, newLog: newLog, handler: newCurrentHandler()}
+func newForwarder(dir string, newLog func(string, Settings, *slog.Logger) eventLog) *Forwarder {
+	f := &Forwarder{
+		dir: dir, newLog: newLog, handler: newReloadHandler(), upkeep: make(chan struct{}, 1),
+		transports: make(map[string]*http.Transport), shared: &shared{memory: semaphore.NewWeighted(batchMemory)},
+	}
 	f.log = slog.New(f.handler)
 	f.run, f.stopRun = context.WithCancel(context.Background())
-	f.send, f.cutSend = context.WithCancel(context.Background())
+	f.shared.send, f.cutSend = context.WithCancel(context.Background())
 	f.destinations.Store(&map[string]*destination{})
 	f.version.Store(new(string))
 	return f
@@ -81,15 +105,15 @@ func (f *Forwarder) Start(owner any, s Settings) error {
 	if f.closed {
 		return ErrClosed
 	}
-	if i := f.find(owner); i >= 0 {
-		f.owners[i].settings = s
-		if i == len(f.owners)-1 {
-			f.apply(s)
-		}
-		return nil
+	i := f.find(owner)
+	if i < 0 {
+		i = len(f.owners)
+		f.owners = append(f.owners, owned{owner: owner})
 	}
-	f.owners = append(f.owners, owned{owner, s})
-	f.apply(s)
+	f.owners[i].settings = s
+	if i == len(f.owners)-1 {
+		f.apply(s)
+	}
 	return nil
 }
 
@@ -129,57 +153,118 @@ func (f *Forwarder) find(owner any) int {
 func (f *Forwarder) apply(s Settings) {
 	f.handler.set(s.Logger.Handler())
 	f.version.Store(&s.Version)
-	if f.queue == nil {
-		f.queue = f.newLog(f.dir, s, f.log)
-		f.queue.Start()
-		f.letters = newDeadLetters(f.dir, s.DeadLetterBytes, s.keyring)
-		f.erasures = newErasures(f.dir, f.log)
-		f.lanes.Go(f.letters.look)
-		f.opened = s
+	if f.shared.queue == nil {
+		f.begin(s)
 	} else {
-		f.letters.limit.Store(s.DeadLetterBytes / 2)
+		f.shared.letters.SetMaxBytes(s.DeadLetterBytes)
 		f.opened.tellChanges(s, f.log)
 	}
 	known := maps.Clone(*f.destinations.Load())
 	wanted := make(map[string]bool, len(s.Destinations))
+	hosts := make(map[string]bool)
 	for _, c := range s.Destinations {
 		wanted[c.Name] = true
-		d := known[c.Name]
-		if d == nil {
-			d = newDestination(c.Name, f.queue, f.letters, f.erasures, f.log)
-			known[c.Name] = d
-		}
-		// The transport is the destination's own or the shared one.
 		if c.Transport == nil {
-			c.Transport = f.sharedTransport()
+			host := c.host()
+			hosts[host] = true
+			c.Transport = f.transport(host)
 		}
-		client, err := c.client(s.Version, c.Transport)
+		client, err := c.client(s.Version)
 		if err != nil { // withDefaults has made the same client before
 			f.log.Error("destination not usable", "destination", c.Name, "error", err)
 			continue
 		}
+		d := known[c.Name]
+		if d == nil {
+			d = newDestination(c.Name, f.shared, f.log)
+			known[c.Name] = d
+		}
 		d.configure(c, client)
-		d.resume(f.run, f.send, &f.lanes)
+		d.resume(f.run)
 	}
 	for name, d := range known {
 		if !wanted[name] {
 			d.halt()
 		}
 	}
-	f.admit(known)
+	for host, t := range f.transports {
+		t.CloseIdleConnections() // a name may have moved
+		if !hosts[host] {
+			delete(f.transports, host)
+		}
+	}
 	f.destinations.Store(&known)
+	f.retireLocked(nil)
+	f.routeLocked()
+	select {
+	case <-f.shared.queue.Opened():
+		f.takeBacklogLocked()
+	default:
+	}
 }
 
-func (f *Forwarder) sharedTransport() http.RoundTripper {
-	if f.transport == nil {
-		t, ok := http.DefaultTransport.(*http.Transport)
-		if !ok {
-			t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+// begin opens what is shared, in the background.
+func (f *Forwarder) begin(s Settings) {
+	f.opened = s
+	f.shared.queue = f.newLog(f.dir, s, f.log)
+	f.shared.letters = deadletter.New(f.dir, s.DeadLetterBytes, s.keyring)
+	f.shared.erasures = erasure.New(f.dir, f.log)
+	f.shared.queue.Start()
+	f.shared.crew.join()
+	go func() {
+		defer f.shared.crew.leave()
+		f.shared.letters.Look()
+		select {
+		case <-f.shared.queue.Opened():
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.takeBacklogLocked()
+		case <-f.run.Done():
 		}
-		f.transport = t.Clone()
-		f.transport.MaxIdleConnsPerHost = lanesPerDestination
+	}()
+}
+
+// takeBacklogLocked has the lanes sent that earlier processes, or settings, left.
+func (f *Forwarder) takeBacklogLocked() {
+	known := *f.destinations.Load()
+	for name := range f.shared.queue.Ends() {
+		if destination, n, ok := splitLane(name); ok && known[destination] != nil {
+			known[destination].worker(n)
+		}
 	}
-	return f.transport
+}
+
+// retireLocked forgets the destinations that no settings name any more, once they
+// have nothing left. Pending is that of the log, by lane; nil: it is asked.
+func (f *Forwarder) retireLocked(pending map[string]uint64) {
+	var left map[string]*destination
+	before := *f.destinations.Load()
+	for name, d := range before {
+		if d.stop != nil || time.Since(d.halted) < retireAfter {
+			continue
+		}
+		if pending == nil {
+			pending = f.shared.queue.Stats().Pending
+		}
+		if d.retire(pending) {
+			if left == nil {
+				left = maps.Clone(before)
+			}
+			delete(left, name)
+		}
+	}
+	if left != nil {
+		f.destinations.Store(&left)
+	}
+}
+
+func (f *Forwarder) transport(host string) http.RoundTripper {
+	t := f.transports[host]
+	if t == nil {
+		t = tracking.NewTransport(lanes)
+		f.transports[host] = t
+	}
+	return t
 }
 
 // Close stops delivery and closes the log. Requests that are on their way have
@@ -193,35 +278,61 @@ func (f *Forwarder) Close() error {
 	}
 	f.closed = true
 	f.stopRun()
-	queue, letters, transport := f.queue, f.letters, f.transport
-	f.dropHeld()
+	for _, d := range *f.destinations.Load() {
+		d.breaker.halt()
+	}
+	f.unknown.Add(uint64(len(f.unrouted)))
+	f.unrouted, f.unroutedN = nil, 0
+	queue, letters, idle := f.shared.queue, f.shared.letters, f.shared.crew.close()
 	f.mu.Unlock()
 
-	idle := make(chan struct{})
-	go func() {
-		f.lanes.Wait()
-		close(idle)
-	}()
-	wait(idle, closeGrace)
+	pause(context.Background(), closeGrace, idle)
 	f.cutSend()
-	wait(idle, closeLimit)
+	pause(context.Background(), closeLimit, idle)
 
 	var errs []error
 	if queue != nil {
-		errs = append(errs, queue.Close(), letters.close())
+		errs = append(errs, queue.Close(), letters.Close())
 	}
-	if transport != nil {
-		transport.CloseIdleConnections()
+	for _, t := range f.transports {
+		t.CloseIdleConnections()
 	}
 	return errors.Join(errs...)
 }
 
-// wait waits for c to close, but not longer than d.
-func wait(c <-chan struct{}, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-c:
-	case <-t.C:
+// crew counts goroutines, until it is closed: then nobody joins any more.
+type crew struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // nil until close; closed when all have left
+}
+
+// join adds one, to be followed by leave. It returns false when it is closed.
+func (c *crew) join() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle != nil {
+		return false
 	}
+	c.n++
+	return true
+}
+
+func (c *crew) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 && c.idle != nil {
+		close(c.idle)
+	}
+}
+
+// close returns the channel that is closed when all have left.
+func (c *crew) close() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = make(chan struct{})
+	if c.n == 0 {
+		close(c.idle)
+	}
+	return c.idle
 }

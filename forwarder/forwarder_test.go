@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // TestCloseUnderHangingReceiver: two seconds are promised; nothing is lost.
@@ -57,7 +59,7 @@ func (d deaf) RoundTrip(*http.Request) (*http.Response, error) {
 
 // TestCloseLetsRequestsComplete: a restart does not send events twice for no reason.
 func TestCloseLetsRequestsComplete(t *testing.T) {
-	bubble(t, always(reply{status: 200, delay: 400 * time.Millisecond}), func(r *rig) {
+	bubble(t, always(late(400*time.Millisecond)), func(r *rig) {
 		r.crowd(100)
 		r.after(linger)
 		if err := r.Close(); err != nil {
@@ -74,17 +76,17 @@ func TestCaptureAfterClose(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := r.Capture("main", &Event{Type: Page, AnonymousID: "a"}); !errors.Is(err, ErrClosed) {
+		if err := r.Capture("main", &event.Event{Type: event.Page, AnonymousID: "a"}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Capture: %v", err)
 		}
-		if err := r.Capture("other", &Event{Type: Page, AnonymousID: "a"}); !errors.Is(err, ErrClosed) {
+		if err := r.Capture("other", &event.Event{Type: event.Page, AnonymousID: "a"}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Capture: %v", err)
 		}
 		if err := r.Start("again", r.set); !errors.Is(err, ErrClosed) {
 			t.Errorf("Start: %v", err)
 		}
 		r.Stop("test")
-		if s := r.Stats(); s.Destinations["main"].Lost[LostClosed] != 1 || s.UnknownDestination != 1 {
+		if s := r.Stats(); s.Destinations["main"].Lost[LostClosed] != 1 || s.Unknown != 1 {
 			t.Errorf("stats %+v", s)
 		}
 		// The log never saw it, so its own account does not either.
@@ -93,7 +95,7 @@ func TestCaptureAfterClose(t *testing.T) {
 
 func TestNeverStarted(t *testing.T) {
 	f := New(t.TempDir())
-	if err := f.Capture("main", &Event{Type: Page, AnonymousID: "a"}); err != nil {
+	if err := f.Capture("main", &event.Event{Type: event.Page, AnonymousID: "a"}); err != nil {
 		t.Errorf("Capture before Start: %v", err)
 	}
 	if s := f.Stats(); len(s.Destinations) != 0 {
@@ -102,7 +104,7 @@ func TestNeverStarted(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if s := f.Stats(); s.UnknownDestination != 1 {
+	if s := f.Stats(); s.Unknown != 1 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -110,18 +112,21 @@ func TestNeverStarted(t *testing.T) {
 func TestCaptureRefuses(t *testing.T) {
 	bubble(t, always(ok), func(r *rig) {
 		r.log.limit = 1
-		fits := MaxEventBytes - sentAtBytes - len((&Event{Type: Track, Name: "n", AnonymousID: "v", MessageID: strings.Repeat("x", 36), Timestamp: when,
-			Properties: []byte(`{"x":""}`)}).AppendJSON(nil, "1.0"))
+		smallest, err := (&event.Event{Type: event.Track, Name: "n", AnonymousID: "v", Properties: []byte(`{"x":""}`)}).Store("1.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fits := event.MaxBytes - smallest.SentBytes()
 		props := func(n int) []byte { return []byte(`{"x":"` + strings.Repeat("x", n) + `"}`) }
 		for _, c := range []struct {
-			event Event
+			event event.Event
 			want  error
 		}{
-			{Event{Type: Track, AnonymousID: "v"}, ErrInvalid},
-			{Event{}, ErrInvalid},
-			{Event{Type: Track, Name: "n", AnonymousID: "v", Properties: props(fits + 1)}, ErrTooLarge},
-			{Event{Type: Track, Name: "n", AnonymousID: "v", Properties: props(fits)}, nil},
-			{Event{Type: Identify, AnonymousID: "v"}, ErrShed},
+			{event.Event{Type: event.Track, AnonymousID: "v"}, event.ErrInvalid},
+			{event.Event{}, event.ErrInvalid},
+			{event.Event{Type: event.Track, Name: "n", AnonymousID: "v", Properties: props(fits + 1)}, event.ErrTooLarge},
+			{event.Event{Type: event.Track, Name: "n", AnonymousID: "v", Properties: props(fits)}, nil},
+			{event.Event{Type: event.Identify, AnonymousID: "v"}, ErrFull},
 		} {
 			if err := r.Capture("main", &c.event); !errors.Is(err, c.want) {
 				t.Errorf("%v %s: %v, want %v", c.event.Type, c.event.Name, err, c.want)
@@ -133,8 +138,8 @@ func TestCaptureRefuses(t *testing.T) {
 		}
 		r.after(time.Second)
 		for _, q := range r.rec.list() {
-			if n := q.bytes - len(batchPrefix) - len(batchSuffix); n != MaxEventBytes {
-				t.Errorf("the largest event has %d bytes, want %d", n, MaxEventBytes)
+			if n := q.bytes - len(batchPrefix) - len(batchSuffix); n != event.MaxBytes {
+				t.Errorf("the largest event has %d bytes, want %d", n, event.MaxBytes)
 			}
 		}
 	})
@@ -143,7 +148,7 @@ func TestCaptureRefuses(t *testing.T) {
 // TestCaptureDoesNotChangeTheEvent: it may be captured for several destinations.
 func TestCaptureDoesNotChangeTheEvent(t *testing.T) {
 	bubble(t, always(ok), func(r *rig) {
-		e := &Event{Type: Track, Name: "n", AnonymousID: "v"}
+		e := &event.Event{Type: event.Track, Name: "n", AnonymousID: "v"}
 		if err := errors.Join(r.Capture("main", e), r.Capture("main", e)); err != nil {
 			t.Fatal(err)
 		}
@@ -161,11 +166,11 @@ func TestCaptureDoesNotChangeTheEvent(t *testing.T) {
 func TestCaptureBeforeStart(t *testing.T) {
 	bubble(t, always(ok), func(r *rig) {
 		for i := range 10 {
-			if err := r.Capture("new", &Event{Type: Track, Name: fmt.Sprint("e", i), AnonymousID: "v"}); err != nil {
+			if err := r.Capture("new", &event.Event{Type: event.Track, Name: fmt.Sprint("e", i), AnonymousID: "v"}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := r.Capture("never", &Event{Type: Track, Name: "e", AnonymousID: "v"}); err != nil {
+		if err := r.Capture("never", &event.Event{Type: event.Track, Name: "e", AnonymousID: "v"}); err != nil {
 			t.Fatal(err)
 		}
 		r.set.Destinations = append(r.set.Destinations, r.destination("new"))
@@ -178,35 +183,15 @@ func TestCaptureBeforeStart(t *testing.T) {
 		var err error
 		n := 0
 		for ; err == nil; n++ {
-			err = r.Capture("never", &Event{Type: Track, Name: "e", AnonymousID: "v", Properties: []byte(`{"x":"` + strings.Repeat("x", 10_000) + `"}`)})
+			err = r.Capture("never", &event.Event{Type: event.Track, Name: "e", AnonymousID: "v", Properties: []byte(`{"x":"` + strings.Repeat("x", 10_000) + `"}`)})
 		}
-		if !errors.Is(err, ErrUnknownDestination) || n > heldBytes/10_000+1 {
+		if !errors.Is(err, ErrUnknownDestination) || n > unroutedBytes/10_000+1 {
 			t.Errorf("%d held, %v", n, err)
 		}
-		if s := r.Stats(); s.UnknownDestination != 2 {
-			t.Errorf("unknown %d, want the one before Start and the last", s.UnknownDestination)
+		if s := r.Stats(); s.Unknown != 2 {
+			t.Errorf("unknown %d, want the one before Start and the last", s.Unknown)
 		}
 	})
-}
-
-// TestLaneOf: a browser's events share a lane, known user or not.
-func TestLaneOf(t *testing.T) {
-	users, visitors := map[uint32]bool{}, map[uint32]bool{}
-	for i := range 200 {
-		id := fmt.Sprint("id-", i)
-		before, after := laneOf(&Event{AnonymousID: id}), laneOf(&Event{AnonymousID: id, UserID: "u"})
-		if before != after {
-			t.Errorf("%s changes its lane by a login", id)
-		}
-		visitors[before], users[laneOf(&Event{UserID: id})] = true, true
-	}
-	if len(users) != lanesPerDestination || len(visitors) != lanesPerDestination {
-		t.Errorf("%d and %d lanes in use, want all", len(users), len(visitors))
-	}
-	// A backlog on disk depends on it.
-	if n := laneOf(&Event{AnonymousID: "7e0f6c1e-8e0a-4f46-9d86-3a7f1c6ee0a1"}); n != 4 {
-		t.Errorf("lane %d: the hash has changed", n)
-	}
 }
 
 func TestStartRefuses(t *testing.T) {
@@ -222,7 +207,7 @@ func TestStartRefuses(t *testing.T) {
 			`destination "x": nodes -1: want`:                func(_ *Settings, d *Destination) { d.Nodes = -1 },
 			`destination "main": the name is used twice`:     func(_ *Settings, d *Destination) { d.Name = "main" },
 			`dead letter size 5 bytes: want at least 1 MiB`:  func(s *Settings, _ *Destination) { s.DeadLetterBytes = 5 },
-			`memory for events 5 bytes: want at least 1 MiB`: func(s *Settings, _ *Destination) { s.RingBytes = 5 },
+			`memory for events 5 bytes: want at least 1 MiB`: func(s *Settings, _ *Destination) { s.BufferBytes = 5 },
 			`free space floor -5 bytes: want 0 or more`:      func(s *Settings, _ *Destination) { s.FreeSpaceFloor = -5 },
 		} {
 			set, d := r.set, r.destination("x")
@@ -251,7 +236,7 @@ func TestConcurrentUse(t *testing.T) {
 		for g := range 4 {
 			wg.Go(func() {
 				for i := range 200 {
-					_ = r.Capture("main", &Event{Type: Track, Name: "e", AnonymousID: fmt.Sprint(g, i)})
+					_ = r.Capture("main", &event.Event{Type: event.Track, Name: "e", AnonymousID: fmt.Sprint(g, i)})
 					switch {
 					case g == 0 && i%20 == 0:
 						r.Stats()

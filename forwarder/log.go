@@ -2,40 +2,95 @@ package forwarder
 
 import (
 	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
 
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/internal/fsx"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
-// Record is a stored event with its place in a lane.
-type Record = wal.Record
-
-// Log keeps records in lanes. Package wal is the embedded one.
-type Log interface {
-	// Start opens the log in the background. It may be called again.
-	Start()
-	// Append adds a record to a lane, in memory, and takes ownership of it. It
-	// never waits. Errors: wal.ErrFull, wal.ErrClosed.
-	Append(lane string, class uint8, rec []byte) error
-	// Read returns durable records of a lane behind a sequence number, in order,
-	// at most maxBytes of them but at least one if there is any.
-	Read(lane string, after uint64, maxBytes int) ([]Record, error)
-	// Acked is the highest acknowledged sequence number of a lane.
-	Acked(lane string) uint64
-	// Ack acknowledges a lane up to a sequence number.
-	Ack(lane string, seq uint64)
-	// DropHeld removes the records for which match says so from memory, and
-	// returns how many, by class.
-	DropHeld(match func(lane string, rec []byte) bool) [wal.Classes]uint64
-	// Flush returns nil when all that was appended before is durable or shed.
-	Flush(ctx context.Context) error
-	// Wait returns the channel that is signalled when a lane may have something
-	// new to read.
-	Wait(lane string) <-chan struct{}
-	// Stats returns counters and gauges of the log.
-	Stats() wal.Stats
-	// Close flushes what can be flushed in a bounded time.
+// eventLog keeps stored events in lanes. This file is the only one that knows
+// which log it is.
+type eventLog interface {
+	Start()                                                     // opens the log in the background
+	Opened() <-chan struct{}                                    // closed once it is open
+	Ready() error                                               // nil while this process has it open
+	Lane(name string) logLane                                   // to be followed by its Release
+	Ends() map[string]queue.Position                            // of the last durable record, by lane
+	Cursor(lane string) (at queue.Position, known bool)         // creates no lane
+	Drop(match func(rec []byte) bool) (n [queue.Classes]uint64) // from memory
+	Flush(ctx context.Context) error                            // until what was appended is durable or shed
+	Stats() queue.Stats
 	Close() error
 }
 
+// logLane is a lane of an eventLog. Append works in memory only and owns rec.
+type logLane interface {
+	queue.Source
+	Append(class queue.Class, rec []byte) error
+	Release()
+}
+
+// SyncPolicy says when what is written to the queue is forced onto the disk.
+type SyncPolicy = wal.SyncPolicy
+
+// The policies.
+const (
+	SyncGroup    = wal.SyncGroup    // with each group of events
+	SyncInterval = wal.SyncInterval // every Settings.SyncEvery
+	SyncOS       = wal.SyncOS       // when the operating system gets to it
+)
+
+type embeddedLog struct{ *wal.Log }
+
+func (l embeddedLog) Lane(name string) logLane { return l.Log.Lane(name) }
+
+func logDir(dir string) string { return filepath.Join(dir, "wal") }
+
+// openLog makes the embedded log. It does no I/O; the log's Start does.
+func openLog(dir string, s Settings, l *slog.Logger) eventLog {
+	return embeddedLog{wal.New(wal.Options{
+		Dir:            logDir(dir),
+		BufferBytes:    s.BufferBytes,
+		FreeSpaceFloor: s.FreeSpaceFloor,
+		Sync:           s.Sync,
+		SyncEvery:      s.SyncEvery,
+		MaxBytes:       s.MaxBytes,
+		MaxAge:         s.MaxAge,
+		Keys:           s.keyring,
+		Logger:         l,
+	})}
+}
+
+// ErrInUse: a running process has the queue.
+var ErrInUse = fsx.ErrLocked
+
+// InUse reports whether a running process has the queue in a data directory.
+func InUse(dir string) bool { return wal.InUse(logDir(dir)) }
+
+// Salvaged says what Salvage found.
+type Salvaged = wal.Salvaged
+
+// Salvage gives out every event that can still be made out in dir, each lane's in
+// order: a data directory, the queue in it, or a segment of that, in quarantine or
+// not. It changes nothing. Keys are those of Settings.EncryptionKeys. An error of
+// each ends it and is returned; ErrInUse is another.
+func Salvage(dir string, keys [][]byte, each func(lane string, rec []byte) error) (Salvaged, error) {
+	ring, err := seal.New(keys)
+	if err != nil {
+		return Salvaged{}, err
+	}
+	if fi, err := os.Stat(logDir(dir)); err == nil && fi.IsDir() {
+		dir = logDir(dir)
+	}
+	return wal.Salvage(dir, ring, func(lane string, _ queue.Class, rec []byte) error { return each(lane, rec) })
+}
+
 // Interface guards
-var _ Log = (*wal.Log)(nil)
+var (
+	_ eventLog = embeddedLog{}
+	_ logLane  = (*wal.Lane)(nil)
+)

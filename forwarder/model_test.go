@@ -13,20 +13,22 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // TestModel lets a random receiver, random reloads and random restarts work on
 // random events, and checks the package's promises at the end.
 func TestModel(t *testing.T) {
 	faults := []reply{
-		ok, ok, {status: 200, body: "{bro"}, {status: 204, delay: time.Second}, {status: 500}, {status: 503, delay: 5 * time.Second},
+		ok, ok, {status: 200, body: "{bro"}, late(time.Second), {status: 204}, {status: 503, header: http.Header{"Retry-After": {"40"}}}, {status: 500}, {status: 503, delay: 5 * time.Second},
 		{status: 408}, {err: errNetwork}, {hang: true}, {status: 429}, {status: 429, header: http.Header{"Retry-After": {"3"}}},
 		{status: 403}, {status: 404}, {status: 302}, {status: 413}, {status: 400}, {status: 200, body: `{"success":false}`},
 	}
 	type step struct {
 		what    string
 		visitor int
-		typ     Type
+		typ     event.Type
 		command bool
 		wait    time.Duration
 	}
@@ -35,7 +37,7 @@ func TestModel(t *testing.T) {
 			return step{
 				what:    rapid.SampledFrom([]string{"capture", "capture", "capture", "capture", "capture", "capture", "reload", "remove", "restart"}).Draw(t, "what"),
 				visitor: rapid.IntRange(0, 12).Draw(t, "visitor"),
-				typ:     Type(rapid.IntRange(int(Page), int(Identify)).Draw(t, "type")),
+				typ:     event.Type(rapid.IntRange(int(event.Page), int(event.Identify)).Draw(t, "type")),
 				command: rapid.Bool().Draw(t, "command"),
 				wait:    time.Duration(rapid.SampledFrom([]int{0, 0, 1, 300, 1000, 40_000}).Draw(t, "wait")) * time.Millisecond,
 			}
@@ -79,14 +81,14 @@ func TestModel(t *testing.T) {
 				switch s.what {
 				case "capture":
 					id := fmt.Sprintf("m%03d", i)
-					e := &Event{Type: s.typ, Name: "n", AnonymousID: fmt.Sprint("v", s.visitor), MessageID: id}
-					if s.typ == Track && s.command {
+					e := &event.Event{Type: s.typ, Name: "n", AnonymousID: fmt.Sprint("v", s.visitor), MessageID: id}
+					if s.typ == event.Track && s.command {
 						e.Name = "send_push"
 					}
 					if err := f.Capture("main", e); err == nil {
 						taken = append(taken, id)
 						visitors[id] = s.visitor
-					} else if !errors.Is(err, ErrShed) {
+					} else if !errors.Is(err, ErrFull) {
 						failure = errors.Join(failure, err)
 					}
 				case "reload":
@@ -126,15 +128,15 @@ func promises(requests []*request, taken []string, visitors map[string]int, dead
 	accepted := map[string]time.Time{} // messageId -> when first
 	failed := map[string]bool{}        // messageId -> was in an attempt whose end was not an acceptance
 	last := map[int]string{}           // visitor -> the latest messageId accepted for the first time
-	settled := map[int]time.Time{}     // visitor -> when a command may go
+	due := map[int]time.Time{}         // visitor -> when a command may go
 	again := map[string]time.Time{}    // messageId -> when sent twice without a failure
 	for _, r := range requests {
 		good := r.status/100 == 2 && r.status != 0 && !r.refused
 		identified := map[int]bool{}
 		for _, c := range r.calls {
 			v := visitors[c.MessageID]
-			if c.Event == "send_push" && (r.at.Before(settled[v]) || identified[v]) {
-				return fmt.Errorf("visitor %d: command %s was sent before the identify had settled", v, c.MessageID)
+			if c.Event == "send_push" && (r.at.Before(due[v]) || identified[v]) {
+				return fmt.Errorf("visitor %d: command %s was sent before the delay after the identify", v, c.MessageID)
 			}
 			identified[v] = identified[v] || c.Type == "identify"
 			if !good {
@@ -151,7 +153,7 @@ func promises(requests []*request, taken []string, visitors map[string]int, dead
 				again[c.MessageID] = r.at
 			}
 			if c.Type == "identify" {
-				settled[v] = r.done.Add(settleTime)
+				due[v] = r.done.Add(traitDelay)
 			}
 		}
 	}
@@ -169,10 +171,10 @@ func promises(requests []*request, taken []string, visitors map[string]int, dead
 }
 
 // overtook reports whether an event may have been sent again at that time: it
-// had overtaken an older one of its lane which was held back when the process
+// had overtaken an older one of its lane which was deferred when the process
 // ended. Only that is forgotten by a restart.
 func overtook(id string, accepted map[string]time.Time, at time.Time, visitors map[string]int, restarts []time.Time) bool {
-	lane := func(id string) uint32 { return laneOf(&Event{AnonymousID: fmt.Sprint("v", visitors[id])}) }
+	lane := func(id string) int { return laneOf(&event.Event{AnonymousID: fmt.Sprint("v", visitors[id])}) }
 	for _, restart := range restarts {
 		if restart.Before(accepted[id]) || restart.After(at) {
 			continue

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // crowd captures n events of as many visitors, so that all lanes have some.
@@ -29,13 +31,13 @@ func TestOutage(t *testing.T) {
 			t.Errorf("told %d times, stats %+v", r.out.count("delivery is interrupted"), r.main())
 		}
 		before := len(r.rec.list())
-		r.rec.becomes(always(reply{status: 200, delay: 100 * time.Millisecond}))
+		r.rec.becomes(always(late(100 * time.Millisecond)))
 		r.after(90 * time.Second)
 		if s := r.main(); s.Acknowledged.Sum() != 200 || s.Paused != NotPaused {
 			t.Fatalf("stats %+v", s)
 		}
 		reqs := r.rec.list()[before:]
-		if len(reqs) != lanesPerDestination {
+		if len(reqs) != lanes {
 			t.Fatalf("%d requests, want one for each lane", len(reqs))
 		}
 		// Slow start: one probe, one more, two, four.
@@ -87,14 +89,14 @@ func TestTokenChange(t *testing.T) {
 		if s := r.main(); s.Paused != Misconfigured || s.Pending != 50 {
 			t.Fatalf("stats %+v", s)
 		}
-		if n := r.out.count("token not accepted for this account/brand; events are kept; correct auth_token"); n != 1 {
+		if n := r.out.count("token not accepted for this account and brand: correct auth_token"); n != 1 {
 			t.Errorf("told %d times", n)
 		}
 		if r.out.count("wrong")+r.out.count("t0k3n") > 0 {
 			t.Error("the token was logged")
 		}
 		// Probes: 30 s, 1, 2, 4, 5, 5 min, after at most one request per lane.
-		if n := len(r.rec.list()); n < 6 || n > 6+lanesPerDestination {
+		if n := len(r.rec.list()); n < 6 || n > 6+lanes {
 			t.Errorf("%d requests in 20 minutes", n)
 		}
 		token.Store("right\n")
@@ -146,14 +148,14 @@ func TestProbeReadsToken(t *testing.T) {
 	})
 }
 
-// TestNoMoreRequestsOncePaused: lanes that wait for the rate see that the gate
-// has closed meanwhile.
+// TestNoMoreRequestsOncePaused: lanes that wait for the rate see that the breaker
+// has opened meanwhile.
 func TestNoMoreRequestsOncePaused(t *testing.T) {
 	bubble(t, always(status(404)), func(r *rig) {
 		r.set.Destinations[0].Rate, r.set.Destinations[0].Burst = 1, 1
 		r.start()
 		r.crowd(100)
-		r.after(firstProbe - time.Second)
+		r.after(30*time.Second - time.Second)
 		if n := len(r.rec.list()); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
@@ -189,7 +191,7 @@ func TestThrottle(t *testing.T) {
 	bubble(t, first(reply{status: 429, header: http.Header{"Retry-After": {"10"}}}), func(r *rig) {
 		r.track("v", "e")
 		r.after(linger)
-		if s := r.main(); s.Rate != 40 || time.Until(s.ThrottledUntil) != 10*time.Second || s.Paused != NotPaused {
+		if s := r.main(); s.Rate != 40 || s.Paused != Throttled || time.Until(s.NextTry) != 10*time.Second {
 			t.Fatalf("stats %+v", s)
 		}
 		r.crowd(100)
@@ -252,7 +254,7 @@ func TestSlowDestinationDoesNotHoldAnother(t *testing.T) {
 		r.start()
 		r.crowd(50)
 		for range 10 {
-			if err := r.Capture("other", &Event{Type: Identify, UserID: "u"}); err != nil {
+			if err := r.Capture("other", &event.Event{Type: event.Identify, UserID: "u"}); err != nil {
 				t.Fatal(err)
 			}
 			r.after(time.Second)

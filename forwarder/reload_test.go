@@ -1,17 +1,20 @@
 package forwarder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // TestReload swaps settings under load: one consumer per lane, nothing twice.
 func TestReload(t *testing.T) {
-	bubble(t, always(reply{status: 200, delay: 30 * time.Millisecond}), func(r *rig) {
+	bubble(t, always(late(30*time.Millisecond)), func(r *rig) {
 		n := 0
 		for i := range 50 {
 			for range 10 {
@@ -49,7 +52,7 @@ func TestReload(t *testing.T) {
 // TestRemoveDuringRequest: the consumer that comes back waits for the one that
 // was stopped and still has a request under way.
 func TestRemoveDuringRequest(t *testing.T) {
-	bubble(t, always(reply{status: 200, delay: 5 * time.Second}), func(r *rig) {
+	bubble(t, always(late(5*time.Second)), func(r *rig) {
 		r.track("v", "e")
 		r.after(linger)
 		if err := r.Start("without", Settings{}); err != nil {
@@ -144,8 +147,8 @@ func TestChangedLogOptions(t *testing.T) {
 		if n := r.out.count("has changed"); n != 0 {
 			t.Errorf("told of %d changes without one", n)
 		}
-		r.set.MaxBytes, r.set.MaxAge, r.set.Sync = 512<<20, time.Hour, wal.SyncOS
-		r.set.EncryptionKeys = [][]byte{key(7)}
+		r.set.MaxBytes, r.set.MaxAge, r.set.Sync = 512<<20, time.Hour, SyncOS
+		r.set.EncryptionKeys = [][]byte{bytes.Repeat([]byte{7}, 32)}
 		r.set.DeadLetterBytes = 2 << 20
 		r.start()
 		for _, option := range []string{"max_size", "max_age", "sync", "encryption_key"} {
@@ -153,8 +156,13 @@ func TestChangedLogOptions(t *testing.T) {
 				t.Errorf("%s: not told", option)
 			}
 		}
-		if n := r.Forwarder.letters.limit.Load(); n != 1<<20 {
-			t.Errorf("limit %d", n)
+		for range 80 { // 2.4 MB
+			if _, err := r.shared.letters.Add(&deadletter.Letter{Message: strings.Repeat("x", 30_000), Event: event.Stored("{}")}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := r.Stats().DeadLetters; s.Dropped == 0 || s.Bytes > 2<<20 {
+			t.Errorf("the size of the dead letters: %+v", s)
 		}
 		for _, s := range []Settings{
 			{MaxBytes: 1 << 20}, {MaxAge: time.Second}, {SyncEvery: time.Hour}, {EncryptionKeys: [][]byte{{1}}}, {MaxBytes: -1}, {MaxAge: -1}, {SyncEvery: -1},

@@ -7,16 +7,15 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
-	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
-
-// DefaultDeadLetterBytes bounds the dead letters that are kept.
-const DefaultDeadLetterBytes = 64 << 20
 
 // Settings is the configuration of a forwarder. It may be replaced while the
 // forwarder runs, except for the options that say otherwise.
@@ -30,16 +29,16 @@ type Settings struct {
 	// DeadLetterBytes bounds the size of the dead letters on disk, for all
 	// destinations. Default 64 MiB.
 	DeadLetterBytes int64
-	// RingBytes bounds the memory that holds events until they are durable.
+	// BufferBytes bounds the memory that holds events until they are durable.
 	// Default 32 MiB. The first settings count.
-	RingBytes int64
+	BufferBytes int64
 	// FreeSpaceFloor is the free space in bytes below which the log does not
 	// write to the disk. Default 64 MiB. The first settings count.
 	FreeSpaceFloor int64
 	// Sync says when the log's commits are forced onto the disk. Default
-	// wal.SyncGroup. The first settings count.
-	Sync wal.SyncPolicy
-	// SyncEvery is how often that happens under wal.SyncInterval. Default 1 s.
+	// SyncGroup. The first settings count.
+	Sync SyncPolicy
+	// SyncEvery is how often that happens under SyncInterval. Default 1 s.
 	// The first settings count.
 	SyncEvery time.Duration
 	// MaxBytes bounds the log on disk. Default 1 GiB. The first settings count.
@@ -47,11 +46,11 @@ type Settings struct {
 	// MaxAge is how long an event may wait before it is given up. Default 72 h.
 	// The first settings count.
 	MaxAge time.Duration
-	// EncryptionKeys seal the log and the dead letters: 32 bytes each, the first
-	// seals, all open. Default: nothing is sealed. The first settings count.
+	// EncryptionKeys encrypt the queue and the dead letters: 32 bytes each; the
+	// first encrypts, any opens. Default: nothing is encrypted. The first settings count.
 	EncryptionKeys [][]byte
 
-	keyring sealer // made of EncryptionKeys; nil without
+	keyring *seal.Keyring // made of EncryptionKeys; nil without
 }
 
 // Bounds of the log's options.
@@ -62,6 +61,9 @@ const (
 	MinMaxAge       = time.Minute
 	MinSyncEvery    = 5 * time.Millisecond
 	MaxSyncEvery    = time.Minute
+
+	DefaultDeadLetterBytes = 64 << 20
+	MinDeadLetterBytes     = 1 << 20
 )
 
 // Destination is one brand of one account at Intilery.
@@ -99,11 +101,11 @@ func (s Settings) withDefaults() (Settings, error) {
 	if s.DeadLetterBytes == 0 {
 		s.DeadLetterBytes = DefaultDeadLetterBytes
 	}
-	if s.DeadLetterBytes < 1<<20 {
+	if s.DeadLetterBytes < MinDeadLetterBytes {
 		return s, fmt.Errorf("dead letter size %d bytes: want at least 1 MiB", s.DeadLetterBytes)
 	}
-	if s.RingBytes < 0 || (s.RingBytes > 0 && s.RingBytes < 1<<20) {
-		return s, fmt.Errorf("memory for events %d bytes: want at least 1 MiB", s.RingBytes)
+	if s.BufferBytes < 0 || (s.BufferBytes > 0 && s.BufferBytes < 1<<20) {
+		return s, fmt.Errorf("memory for events %d bytes: want at least 1 MiB", s.BufferBytes)
 	}
 	if s.FreeSpaceFloor < 0 {
 		return s, fmt.Errorf("free space floor %d bytes: want 0 or more", s.FreeSpaceFloor)
@@ -147,7 +149,7 @@ func (s *Settings) completeLog() (err error) {
 	if s.MaxAge < MinMaxAge {
 		return fmt.Errorf("age %v: want at least %v", s.MaxAge, MinMaxAge)
 	}
-	s.keyring, err = newSealer(s.EncryptionKeys)
+	s.keyring, err = seal.New(s.EncryptionKeys)
 	return err
 }
 
@@ -158,11 +160,11 @@ func (s *Settings) tellChanges(now Settings, log *slog.Logger) {
 		option  string
 		changed bool
 	}{
-		{"sync", s.Sync != now.Sync || s.Sync == wal.SyncInterval && s.SyncEvery != now.SyncEvery},
+		{"sync", s.Sync != now.Sync || s.Sync == SyncInterval && s.SyncEvery != now.SyncEvery},
 		{"max_size", s.MaxBytes != now.MaxBytes},
 		{"max_age", s.MaxAge != now.MaxAge},
 		{"encryption_key", !slices.EqualFunc(s.EncryptionKeys, now.EncryptionKeys, bytes.Equal)},
-		{"memory for events", s.RingBytes != now.RingBytes},
+		{"memory for events", s.BufferBytes != now.BufferBytes},
 		{"free space floor", s.FreeSpaceFloor != now.FreeSpaceFloor},
 	} {
 		if o.changed {
@@ -196,17 +198,29 @@ func (d *Destination) complete() error {
 	if d.Nodes < 0 {
 		return fmt.Errorf("nodes %d: want 1 or more", d.Nodes)
 	}
-	_, err := d.client("", d.Transport)
+	if d.Endpoint == "" {
+		d.Endpoint = tracking.DefaultEndpoint
+	}
+	_, err := d.client("")
 	return err
 }
 
-func (d *Destination) client(version string, transport http.RoundTripper) (*tracking.Client, error) {
-	agent := libraryName
+func (d *Destination) client(version string) (*tracking.Client, error) {
+	agent := event.LibraryName
 	if version != "" {
 		agent += "/" + version
 	}
 	return tracking.New(tracking.Config{
 		Endpoint: d.Endpoint, ClientID: d.ClientID, AccountID: d.AccountID, BrandID: d.BrandID,
-		UserAgent: agent, Transport: transport,
+		UserAgent: agent, Transport: d.Transport,
 	})
+}
+
+// host is the endpoint's.
+func (d *Destination) host() string {
+	u, err := url.Parse(d.Endpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 // TestSoak runs events through the real log at a steady pace, and then leaves
@@ -47,7 +49,7 @@ func TestSoak(t *testing.T) {
 					text[i] = byte(random.Uint32())
 				}
 				properties := fmt.Appendf(nil, `{"text":"%x"}`, text)
-				if err := f.Capture("main", &Event{Type: Track, Name: "Soaked", AnonymousID: id, Properties: properties}); err != nil {
+				if err := f.Capture("main", &event.Event{Type: event.Track, Name: "Soaked", AnonymousID: id, Properties: properties}); err != nil {
 					t.Fatal(err)
 				}
 				captured++
@@ -59,7 +61,7 @@ func TestSoak(t *testing.T) {
 		for range 3000 {
 			s := f.Stats()
 			// A destination counts an answer before its log is told of it.
-			if s.Destinations["main"].Acknowledged.Track == captured && s.Log.Backlog == 0 {
+			if s.Destinations["main"].Acknowledged.Track == captured && s.Log.TotalPending() == 0 {
 				return s
 			}
 			time.Sleep(10 * time.Millisecond) // polls a state of real disk
@@ -86,11 +88,11 @@ func TestSoak(t *testing.T) {
 	if n := runtime.NumGoroutine(); n > goroutines+2 { // a timer's or the janitor's own may be about
 		t.Errorf("%d goroutines, %d before", n, goroutines)
 	}
-	if s.Log.DiskBytes > 128<<20 || s.Log.Generations > 3 {
-		t.Errorf("%d bytes in %d generations after all was drained", s.Log.DiskBytes, s.Log.Generations)
+	if s.Log.DiskBytes > 128<<20 || s.Log.Segments > 3 {
+		t.Errorf("%d bytes in %d segments after all was drained", s.Log.DiskBytes, s.Log.Segments)
 	}
-	if len(s.Log.Lost) != 0 || s.Log.Backlog != 0 {
-		t.Errorf("lost %v, backlog %d", s.Log.Lost, s.Log.Backlog)
+	if len(s.Log.Lost) != 0 || s.Log.TotalPending() != 0 {
+		t.Errorf("lost %v, backlog %d", s.Log.Lost, s.Log.TotalPending())
 	}
 	// Idle: the lanes wait for news and read nothing.
 	reads := f.Stats().Log.Reads
@@ -98,7 +100,7 @@ func TestSoak(t *testing.T) {
 	if got := f.Stats().Log.Reads; got != reads {
 		t.Errorf("%d reads while idle", got-reads)
 	}
-	t.Logf("%d events, %d bytes on disk in %d generations, %d reads", captured, s.Log.DiskBytes, s.Log.Generations, reads)
+	t.Logf("%d events, %d bytes on disk in %d segments, %d reads", captured, s.Log.DiskBytes, s.Log.Segments, reads)
 }
 
 // accepting is Intilery on a good day.

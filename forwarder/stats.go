@@ -1,28 +1,28 @@
 package forwarder
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/intilery/caddy-intilery/forwarder/internal/durations"
-	"github.com/intilery/caddy-intilery/forwarder/wal"
-)
+	"github.com/prometheus/client_golang/prometheus"
 
-// LossCause says why an event is lost that the log never had, or could not use.
-type LossCause string
+	"github.com/intilery/caddy-intilery/forwarder/deadletter"
+	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+)
 
 // The causes of loss outside of the log. Those of the log itself are in
 // Stats.Log.
 const (
-	LostTooLarge   LossCause = "too_large"  // over MaxEventBytes
-	LostInvalid    LossCause = "invalid"    // refused by Event.Validate or by the log
-	LostClosed     LossCause = "closed"     // captured after Close began
-	LostUnreadable LossCause = "unreadable" // in the log, but not an event
+	LostTooLarge   queue.LossCause = "too_large"  // over event.MaxBytes
+	LostInvalid    queue.LossCause = "invalid"    // refused by event.Event.Validate or by the log
+	LostClosed     queue.LossCause = "closed"     // captured after Close began
+	LostUnreadable queue.LossCause = "unreadable" // in the log, but not an event
+	LostUnknown    queue.LossCause = "unknown_destination"
 )
-
-var lossCauses = [...]LossCause{LostTooLarge, LostInvalid, LostClosed, LostUnreadable}
 
 // ByType holds a count for each type of event.
 type ByType struct{ Page, Track, Identify uint64 }
@@ -30,8 +30,8 @@ type ByType struct{ Page, Track, Identify uint64 }
 // Sum is the count over all types.
 func (b ByType) Sum() uint64 { return b.Page + b.Track + b.Identify }
 
-// Stats is a snapshot. Counters begin at zero with the process and never fall;
-// they survive reloads.
+// Stats is a snapshot. Counters never fall; they survive reloads, and begin at
+// zero with the process, or with a destination.
 //
 // Once nothing is captured or sent at the moment, over all destinations:
 //
@@ -40,14 +40,15 @@ func (b ByType) Sum() uint64 { return b.Page + b.Track + b.Identify }
 // where shed is that of the log (it may evict a captured event for one that is
 // worth more), and lost and erased are those of the destinations and of the log.
 type Stats struct {
-	// Destinations has all that were configured since the process began.
+	// Destinations has those in force, and those that are not any more until a
+	// minute later, or until they have nothing pending.
 	Destinations map[string]DestinationStats
-	// UnknownDestination counts events for destinations that no configuration
-	// had, or whose configuration never came.
-	UnknownDestination uint64
-	DeadLetters        DeadLetterStats
+	// Unknown counts events for destinations that no configuration had, or whose
+	// configuration never came: lost, by LostUnknown.
+	Unknown     uint64
+	DeadLetters deadletter.Stats
 	// Log is the log's own account, for all destinations together.
-	Log wal.Stats
+	Log queue.Stats
 }
 
 // DestinationStats is the account of one destination.
@@ -59,22 +60,21 @@ type DestinationStats struct {
 	// Shed counts events that Capture refused for want of memory. They are part
 	// of the log's shed events.
 	Shed ByType
-	Lost map[LossCause]uint64
-	// Requests counts attempts by HTTP status, 0 when no answer came.
-	Requests map[int]uint64
-	// Pending is the number of events in the log, on disk, that are not yet
-	// acknowledged.
+	Lost map[queue.LossCause]uint64
+	// Requests counts attempts by HTTP status, 0 when no answer came, and
+	// RequestDurations tells how long they took.
+	Requests         map[int]uint64
+	RequestDurations queue.Histogram
+	// Pending is the number of events in the log, on disk, that have not ended,
+	// and Lanes has them by lane.
 	Pending uint64
-	// Lanes has what is pending by lane.
-	Lanes [lanesPerDestination]uint64
+	Lanes   [lanes]uint64
 	// DrainETA is how long the pending events take at the present rate of
 	// delivery; 0 when there are none, negative when that cannot be told because
 	// nothing was delivered in the last seconds.
 	DrainETA time.Duration
-	// RequestDurations tells how long attempts took.
-	RequestDurations Durations
 	// OldestPending is the timestamp of the oldest event that waits to be sent,
-	// as far as the lanes have read; zero when none waits.
+	// as far as the lanes have been read; zero when none waits.
 	OldestPending time.Time
 	// Sending is false when the settings in force do not name the destination.
 	Sending bool
@@ -82,137 +82,120 @@ type DestinationStats struct {
 	// is tried again.
 	Paused               Pause
 	PausedSince, NextTry time.Time
-	// Rate is the allowed number of requests per second at present, and
-	// ThrottledUntil the end of the pause that the receiver asked for.
-	Rate           float64
-	ThrottledUntil time.Time
-	// BodyLimit is the largest request in bytes that is sent at present.
-	BodyLimit int64
+	// Rate is the allowed number of requests per second at present, and BatchBytes
+	// the size in bytes of the largest request.
+	Rate       float64
+	BatchBytes int
 }
 
 // Stats returns a snapshot of all counters and gauges.
 func (f *Forwarder) Stats() Stats {
-	f.mu.Lock()
-	queue, letters := f.queue, f.letters
-	known := *f.destinations.Load()
-	sending := make(map[string]bool, len(known))
-	for name, d := range known {
-		sending[name] = d.stop != nil && !f.closed
-	}
-	f.mu.Unlock()
-	s := Stats{
-		Destinations:       make(map[string]DestinationStats, len(known)),
-		UnknownDestination: f.unknown.Load(),
-	}
-	if queue == nil {
+	s := Stats{Unknown: f.unknown.Load()}
+	sh, err := f.begun()
+	if errors.Is(err, ErrNotStarted) {
 		return s
 	}
-	s.Log = queue.Stats()
-	s.DeadLetters = letters.stats()
+	s.Log, s.DeadLetters = sh.queue.Stats(), sh.letters.Stats()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed {
+		f.retireLocked(s.Log.Pending)
+	}
+	known := *f.destinations.Load()
+	s.Destinations = make(map[string]DestinationStats, len(known))
 	for name, d := range known {
-		ds := d.stats(s.Log.Lanes)
-		ds.Sending = sending[name]
+		ds := d.stats(s.Log.Pending)
+		ds.Sending = d.stop != nil && !f.closed
 		s.Destinations[name] = ds
 	}
 	return s
 }
 
-func (d *destination) stats(lanes map[string]wal.LaneStats) DestinationStats {
+func (d *destination) stats(pending map[string]uint64) DestinationStats {
+	c := &d.counts
 	s := DestinationStats{
-		Captured:     byType(&d.counts.captured),
-		Acknowledged: byType(&d.counts.acknowledged),
-		DeadLettered: byType(&d.counts.deadLettered),
-		Erased:       byType(&d.counts.erased),
-		Shed:         byType(&d.counts.shed),
-		Lost:         make(map[LossCause]uint64),
-		Requests:     d.counts.requestsByStatus(),
-		BodyLimit:    d.body.Load(),
+		Captured: c.captured.byType(), Acknowledged: c.acknowledged.byType(), DeadLettered: c.deadLettered.byType(),
+		Erased: c.erased.byType(), Shed: c.shed.byType(), Lost: make(map[queue.LossCause]uint64),
+		Rate: d.limiter.perSecond(), BatchBytes: d.size.now(),
 	}
-	for i, cause := range lossCauses {
-		if n := d.counts.lost[i].Load(); n > 0 {
+	for cause, n := range map[queue.LossCause]*atomic.Uint64{
+		LostTooLarge: &c.tooLarge, LostInvalid: &c.invalid, LostClosed: &c.closed, LostUnreadable: &c.unreadable,
+	} {
+		if n := n.Load(); n > 0 {
 			s.Lost[cause] = n
 		}
 	}
-	s.RequestDurations = d.counts.took.Read()
-	for i, l := range d.lanes {
-		if st := lanes[l.name]; st.Committed > st.Acked {
-			s.Lanes[i] = st.Committed - st.Acked
-			s.Pending += s.Lanes[i]
+	s.Requests, s.RequestDurations = c.readRequests()
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for n, w := range d.workers {
+		s.Lanes[n] = pending[laneName(d.name, n)]
+		s.Pending += s.Lanes[n]
+		if w == nil {
+			continue
 		}
-		if t := l.front.time(); !t.IsZero() && (s.OldestPending.IsZero() || t.Before(s.OldestPending)) {
-			s.OldestPending = t
+		if ms := w.in.oldest.Load(); ms != 0 {
+			if t := time.UnixMilli(ms); s.OldestPending.IsZero() || t.Before(s.OldestPending) {
+				s.OldestPending = t
+			}
 		}
 	}
 	if s.Pending > 0 {
-		if rate := d.counts.rate.rate(); rate > 0 {
-			s.DrainETA = time.Duration(float64(s.Pending) / rate * float64(time.Second))
-		} else {
-			s.DrainETA = -1
+		s.DrainETA = -1
+		if perSecond := d.throughput.rate(); perSecond > 0 {
+			s.DrainETA = time.Duration(float64(s.Pending) / perSecond * float64(time.Second))
 		}
 	}
-	s.Paused, s.PausedSince, s.NextTry = d.gate.state()
-	s.Rate, s.ThrottledUntil = d.limiter.state()
+	s.Paused, s.PausedSince, s.NextTry = d.breaker.state()
 	return s
 }
 
-// counts are the counters of one destination. Arrays are indexed by class.
-type counts struct {
-	captured, acknowledged, deadLettered, shed, erased [types]atomic.Uint64
-	lost                                               [len(lossCauses)]atomic.Uint64
+// byClass is a counter for each class of events.
+type byClass [queue.Classes]atomic.Uint64
 
-	took durations.Histogram // attempts
-	rate meter               // of events that were acknowledged
+func (c *byClass) byType() ByType {
+	n := func(t event.Type) uint64 { return c[t.Class()].Load() }
+	return ByType{Page: n(event.Page), Track: n(event.Track), Identify: n(event.Identify)}
+}
+
+// counts are the counters of one destination.
+type counts struct {
+	captured, acknowledged, deadLettered, shed, erased byClass
+	tooLarge, invalid, closed, unreadable              atomic.Uint64 // lost
 
 	mu       sync.Mutex
 	requests map[int]uint64
+	took     prometheus.Histogram // of requests; nil before the first
 }
 
-func (c *counts) lose(cause LossCause) {
-	for i := range lossCauses {
-		if lossCauses[i] == cause {
-			c.lost[i].Add(1)
-		}
+// refuse counts an event that is not taken for an error, which it returns.
+func (c *counts) refuse(class queue.Class, err error) error {
+	c.captured[class].Add(1)
+	switch {
+	case errors.Is(err, event.ErrTooLarge):
+		c.tooLarge.Add(1)
+	default:
+		c.invalid.Add(1)
 	}
+	return err
 }
 
-func (c *counts) request(status int) {
+// request counts an attempt.
+func (c *counts) request(status int, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.requests == nil {
-		c.requests = make(map[int]uint64)
+		c.requests, c.took = make(map[int]uint64), queue.NewHistogram()
 	}
 	c.requests[status]++
+	c.took.Observe(took.Seconds())
 }
 
-func (c *counts) requestsByStatus() map[int]uint64 {
+func (c *counts) readRequests() (map[int]uint64, queue.Histogram) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.requests)
-}
-
-func byType(c *[types]atomic.Uint64) ByType {
-	return ByType{Page: c[0].Load(), Track: c[1].Load(), Identify: c[2].Load()}
-}
-
-// typeOf is the type that a class stands for.
-func typeOf(class uint8) Type { return Type(class + 1) }
-
-// frontier is the time of the event that a lane deals with next, in Unix
-// milliseconds; 0 when there is none.
-type frontier struct{ at atomic.Int64 }
-
-func (f *frontier) set(event []byte) {
-	t, err := time.Parse(timeLayout, string(event[len(timestampPrefix):len(timestampPrefix)+len(timeLayout)]))
-	if err == nil {
-		f.at.Store(t.UnixMilli())
+	if c.requests == nil {
+		return nil, queue.Histogram{}
 	}
-}
-
-func (f *frontier) clear() { f.at.Store(0) }
-
-func (f *frontier) time() time.Time {
-	if ms := f.at.Load(); ms != 0 {
-		return time.UnixMilli(ms)
-	}
-	return time.Time{}
+	return maps.Clone(c.requests), queue.ReadHistogram(c.took)
 }

@@ -32,7 +32,7 @@ import (
 type options struct {
 	caddy, dir, profile string
 	disk                int64
-	latency, settle     time.Duration
+	latency, watched    time.Duration
 }
 
 func main() {
@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the drain's first ten seconds")
 	flag.Int64Var(&o.disk, "disk", 64, "size of the backlog in MiB, as it lies on disk")
 	flag.DurationVar(&o.latency, "latency", 50*time.Millisecond, "how long the receiver takes for an answer")
-	flag.DurationVar(&o.settle, "settle", 20*time.Second, "how long memory is watched")
+	flag.DurationVar(&o.watched, "watch", 20*time.Second, "how long memory is watched")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -89,8 +89,8 @@ func run(ctx context.Context, o options) (err error) {
 
 	opt.Receiver, opt.DataDir, opt.MaxSize = address, data, limit(o.disk*mib)
 	rec.refuse.Store(true)
-	opt.Name = "held"
-	if err := hold(ctx, o, opt, plain, count); err != nil {
+	opt.Name = "outage"
+	if err := outage(ctx, o, opt, plain, count); err != nil {
 		return err
 	}
 	rec.refuse.Store(false)

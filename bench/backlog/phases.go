@@ -13,9 +13,9 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder"
 )
 
-// hold starts Caddy with the backlog while Intilery is down, and reports how
+// outage starts Caddy with the backlog while Intilery is down, and reports how
 // long that takes and how much memory it holds.
-func hold(ctx context.Context, o options, opt caddy.Options, plain *caddy.Process, count int) (err error) {
+func outage(ctx context.Context, o options, opt caddy.Options, plain *caddy.Process, count int) (err error) {
 	c, err := caddy.Start(ctx, opt)
 	if err != nil {
 		return err
@@ -31,11 +31,11 @@ func hold(ctx context.Context, o options, opt caddy.Options, plain *caddy.Proces
 	}
 	fmt.Printf("start: %.2f s to the site's first answer (%.2f s for a plain Caddy), %.2f s until the queue is ready with %.0f of %d events\n",
 		c.Answered.Seconds(), plain.Answered.Seconds(), ready.Seconds(), pending, count)
-	peak, err := watch(ctx, c, o.settle)
+	peak, err := watch(ctx, c, o.watched)
 	if err != nil {
 		return err
 	}
-	return memory("held for "+o.settle.String(), c, plain, peak)
+	return memory("after "+o.watched.String(), c, plain, peak)
 }
 
 // waitReady returns how long after the start the log was open.

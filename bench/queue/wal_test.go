@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/bench/internal/events"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/forwarder/wal"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
 // BenchmarkWAL is our log in lock step.
@@ -21,9 +23,13 @@ func BenchmarkWAL(b *testing.B) {
 }
 
 // BenchmarkWALStream is our log as it is used: nobody waits for a commit but the
-// ring, when it is full. With its defaults first, then under each other sync
-// policy, then sealed. Its x-raw is to groups of 900.
+// buffer, when it is full. With its defaults first, then under each other sync
+// policy, then encrypted. Its x-raw is to groups of 900.
 func BenchmarkWALStream(b *testing.B) {
+	keys, err := seal.New([][]byte{make([]byte, seal.KeySize)})
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		opt  wal.Options
@@ -31,7 +37,7 @@ func BenchmarkWALStream(b *testing.B) {
 		{"sync=group", wal.Options{}},
 		{"sync=interval", wal.Options{Sync: wal.SyncInterval}},
 		{"sync=os", wal.Options{Sync: wal.SyncOS}},
-		{"sealed", wal.Options{Keys: [][]byte{make([]byte, wal.KeySize)}}},
+		{"encrypted", wal.Options{Keys: keys}},
 	} {
 		b.Run(c.name, func(b *testing.B) { stream(b, c.opt) })
 	}
@@ -111,7 +117,7 @@ const lanes = 8 // as many as a destination has
 
 type ourLog struct {
 	*wal.Log
-	lane [lanes]string
+	lane [lanes]*wal.Lane
 	next int
 }
 
@@ -119,23 +125,21 @@ func openWAL(b *testing.B, o wal.Options) *ourLog {
 	b.Helper()
 	l := &ourLog{Log: wal.New(o)}
 	for i := range l.lane {
-		l.lane[i] = fmt.Sprint("default/", i)
+		l.lane[i] = l.Lane(fmt.Sprint("default/", i))
 	}
 	l.Start()
-	for l.Stats().Condition != wal.OK {
-		time.Sleep(time.Millisecond)
-	}
+	<-l.Opened()
 	return l
 }
 
 // append takes events as a site's visitors send them, now in one lane, now in
-// another. When the ring is full it waits.
+// another. When the buffer is full it waits.
 func (l *ourLog) append(evs [][]byte) error {
 	for _, e := range evs {
 		lane := l.lane[l.next%lanes]
 		l.next++
-		err := l.Append(lane, 1, e)
-		for ; errors.Is(err, wal.ErrFull); err = l.Append(lane, 1, e) {
+		err := lane.Append(1, e)
+		for ; errors.Is(err, queue.ErrFull); err = lane.Append(1, e) {
 			time.Sleep(100 * time.Microsecond)
 		}
 		if err != nil {
@@ -164,12 +168,15 @@ func (l *ourLog) consume(stop <-chan struct{}) error {
 			return nil
 		}
 		for _, lane := range l.lane {
-			recs, err := l.Read(lane, l.Acked(lane), 950_000)
-			if err != nil {
-				return err
-			}
-			if len(recs) > 0 {
-				l.Ack(lane, recs[len(recs)-1].Seq)
+			for {
+				recs, err := lane.Read(lane.Acknowledged(), 950_000)
+				if err != nil {
+					return err
+				}
+				if len(recs) == 0 {
+					break
+				}
+				lane.Acknowledge(recs[len(recs)-1].Position)
 			}
 		}
 	}
@@ -177,14 +184,14 @@ func (l *ourLog) consume(stop <-chan struct{}) error {
 
 func (l *ourLog) close() error { return l.Close() }
 
-// cost is what one event takes of the ring, by which the log counts groups.
+// cost is what one event takes of the buffer, by which the log counts groups.
 func cost(b *testing.B, dir string) int64 {
 	b.Helper()
 	l := wal.New(wal.Options{Dir: dir}) // never started: it keeps what it gets
-	if err := l.Append("cost", 1, make([]byte, events.Size)); err != nil {
+	if err := l.Lane("cost").Append(1, make([]byte, events.Size)); err != nil {
 		b.Fatal(err)
 	}
-	n := l.Stats().RingBytes
+	n := l.Stats().BufferBytes
 	if err := l.Close(); err != nil {
 		b.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package tracking
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -67,13 +69,11 @@ func (r Rule) Codes() string {
 	return fmt.Sprintf("%d-%d", r.From, r.To)
 }
 
-// rules is the answers' table. The first row that matches wins.
-//
-// Two things are decided by the body rather than the status, and only for a
-// 2xx: `"success":false` makes it Rejected, and a web page in place of JSON
-// makes it Misconfigured, because then something other than Intilery answered.
+// rules is the answers' table. The first row that matches wins. What the body
+// says can make a 2xx something else than Accepted, and a 400 Misconfigured: see
+// read.
 var rules = []Rule{
-	{200, 299, Accepted, "taken"},
+	{200, 299, Accepted, "taken, if the answer says so"},
 	{400, 400, Rejected, "an event is invalid"},
 	{422, 422, Rejected, "an event is invalid"},
 	{413, 413, TooLarge, "request or call above the size limit"},
@@ -116,36 +116,79 @@ type Answer struct {
 	RetryAfter time.Duration
 	// EventID names the request in Intilery's event debugger.
 	EventID string
-	// Err is set when no answer came, or when the request could not be made.
-	// It never holds the token or the payload.
+	// TimedOut is set when the receiver, or the way to it, was too slow for the
+	// batch: a smaller one may get through.
+	TimedOut bool
+	// Err is set when no answer came, or not all of it, or when the request could
+	// not be made. It never holds the token or the payload.
 	Err error
 }
 
 const maxMessage = 300
 
-// read completes the answer from the response's body, which may be anything.
-func (a *Answer) read(body []byte) {
-	var parsed struct {
-		Success json.RawMessage `json:"success"`
-		EventID json.RawMessage `json:"eventId"`
-		Message json.RawMessage `json:"message"`
-	}
-	body = bytes.TrimSpace(body)
-	// Members are kept raw so that one of an odd type does not hide the others.
-	if err := json.Unmarshal(body, &parsed); err == nil {
-		a.EventID = text(parsed.EventID)
-		a.Message = text(parsed.Message)
-	}
-	if a.Class != Accepted {
-		return
-	}
+// notIntilery is the message of an answer that something else has given.
+const notIntilery = "not an answer of the Tracking API"
+
+// read completes the answer from the response's body, which may be anything, and
+// whole or not. A 2xx counts as accepted only with a JSON object whose success is
+// true, or absent with no error; with another success it is a rejection. All else
+// came from something that is not Intilery, such as a proxy's page, and then the
+// events are kept. So they are for a web page that says 400.
+func (a *Answer) read(body []byte, whole bool) {
+	m := parseAnswer(body)
+	a.EventID, a.Message = text(m.eventID), text(m.message)
 	switch {
-	case string(parsed.Success) == "false":
+	case a.Class == Accepted && m.refused:
 		a.Class = Rejected
-	case len(body) > 0 && body[0] == '<':
-		a.Class = Misconfigured
-		a.Message = "a web page instead of an answer of the Tracking API"
+	case a.Class == Accepted && !(whole && m.object && (m.success || !m.failed)),
+		a.Class == Rejected && m.page:
+		a.Class, a.Message = Misconfigured, notIntilery
 	}
+}
+
+// members are what is looked at of an answer.
+type members struct {
+	object           bool // it is one JSON object and nothing else
+	page             bool // it is a web page
+	success, refused bool // success is there and true, or there and something else
+	failed           bool // error is there, and not null
+	eventID, message json.RawMessage
+}
+
+func parseAnswer(body []byte) (m members) {
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) // a byte order mark
+	m.page = len(body) > 0 && (body[0] == '<' || body[0] >= 0xfe)          // or UTF-16
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return m
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return m
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return m
+		}
+		switch key {
+		case "success":
+			m.success = string(value) == "true"
+			m.refused = m.refused || !m.success
+		case "error":
+			m.failed = string(value) != "null"
+		case "eventId":
+			m.eventID = value
+		case "message":
+			m.message = value
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return m
+	}
+	_, err := dec.Token()
+	m.object = errors.Is(err, io.EOF)
+	return m
 }
 
 // text returns a JSON string's value, or another JSON value as it is written,

@@ -1,6 +1,7 @@
 package tracking
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -66,19 +67,37 @@ func TestAnswerBody(t *testing.T) {
 		{"refusal under 200", ` {"success": false,"message":"no"}`, 200, Rejected, "no", ""},
 		{"refusal under 503 stays a failure", `{"success":false}`, 503, Unavailable, "", ""},
 		{"success under 400 stays a refusal", `{"success":true}`, 400, Rejected, "", ""},
-		{"empty", "", 200, Accepted, "", ""},
-		{"broken off", `{"success":true,"ev`, 200, Accepted, "", ""},
-		{"broken off refusal", `{"success":false,`, 200, Accepted, "", ""},
-		{"not an object", `[1]`, 200, Accepted, "", ""},
-		{"null", `null`, 200, Accepted, "", ""},
-		{"odd types", `{"success":"false","message":{"a":1},"eventId":12}`, 200, Accepted, `{"a":1}`, "12"},
-		{"a web page", "\n<!doctype html><title>Welcome</title>", 200, Misconfigured, "a web page instead of an answer of the Tracking API", ""},
+		{"bare refusal", "", 400, Rejected, "", ""},
+		{"no success, no error", `{"eventId":"e"}`, 202, Accepted, "", "e"},
+		{"no success, error null", ` {"error":null} `, 200, Accepted, "", ""},
+		{"success and error", `{"success":true,"error":"x"}`, 200, Accepted, "", ""},
+		{"behind a byte order mark", "\xef\xbb\xbf{\"success\":true}", 200, Accepted, "", ""},
+		{"success in quotes", `{"success":"false"}`, 200, Rejected, "", ""},
+		{"true in quotes", `{"success":"true","message":{"a":1},"eventId":12}`, 200, Rejected, `{"a":1}`, "12"},
+		{"success null", `{"success":null}`, 200, Rejected, "", ""},
+		{"success twice", `{"success":false,"success":true}`, 200, Rejected, "", ""},
+		{"refusal longer than is read", `{"success":false,"x":"` + strings.Repeat("x", maxAnswer), 200, Rejected, "", ""},
+		{"refusal broken off", `{"success":false,`, 200, Rejected, "", ""},
+		{"error", `{"error":"blocked"}`, 200, Misconfigured, notIntilery, ""},
+		{"empty", "", 200, Misconfigured, notIntilery, ""},
+		{"no content", "", 204, Misconfigured, notIntilery, ""},
+		{"broken off", `{"success":true,"ev`, 200, Misconfigured, notIntilery, ""},
+		{"longer than is read", `{"success":true,"x":"` + strings.Repeat("x", maxAnswer), 200, Misconfigured, notIntilery, ""},
+		{"two objects", `{"success":true}{"success":true}`, 200, Misconfigured, notIntilery, ""},
+		{"an array", `[{"success":true}]`, 200, Misconfigured, notIntilery, ""},
+		{"null", `null`, 200, Misconfigured, notIntilery, ""},
+		{"text", `down for maintenance`, 200, Misconfigured, notIntilery, ""},
+		{"a web page", "\n<!doctype html><title>Welcome</title>", 200, Misconfigured, notIntilery, ""},
+		{"a web page behind a byte order mark", "\xef\xbb\xbf<html>", 200, Misconfigured, notIntilery, ""},
+		{"UTF-16", "\xff\xfe{\x00}\x00", 200, Misconfigured, notIntilery, ""},
 		{"a web page with an error", "<html>", 502, Unavailable, "", ""},
+		{"a web page that says 400", "<html>Request Header Or Cookie Too Large", 400, Misconfigured, notIntilery, ""},
+		{"a web page that says 413", "<html>Request Entity Too Large", 413, TooLarge, "", ""},
 		{"long message", `{"message":"` + long + `"}`, 400, Rejected, strings.Repeat("é", 150), ""},
 		{"unprintable", `{"message":"a\u0000b\nc\u202ed\ud800e"}`, 400, Rejected, "a b c d e", ""},
 	} {
 		a := Answer{Status: c.status, Class: Classify(c.status)}
-		a.read([]byte(c.body))
+		a.read([]byte(c.body)[:min(len(c.body), maxAnswer)], len(c.body) <= maxAnswer)
 		if a.Class != c.class || a.Message != c.message || a.EventID != c.eventID {
 			t.Errorf("%s: got %v %q %q, want %v %q %q", c.name, a.Class, a.Message, a.EventID, c.class, c.message, c.eventID)
 		}
@@ -123,19 +142,19 @@ func FuzzAnswerBody(f *testing.F) {
 	f.Add(200, []byte("<html>"))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		a := Answer{Status: status, Class: Classify(status)}
-		a.read(body)
+		a.read(body, true)
 		if len(a.Message) > maxMessage || len(a.EventID) > maxMessage || !utf8.ValidString(a.Message+a.EventID) ||
 			strings.ContainsAny(a.Message+a.EventID, "\n\r\x00") {
 			t.Errorf("message %q, event ID %q", a.Message, a.EventID)
 		}
-		switch {
-		case Classify(status) != Accepted && a.Class != Classify(status):
+		var v map[string]any
+		switch isObject := json.Unmarshal(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), &v) == nil && v != nil; {
+		case Classify(status) != Accepted && Classify(status) != Rejected && a.Class != Classify(status):
 			t.Errorf("a body made %v out of status %d", a.Class, status)
-		case a.Class == Rejected && Classify(status) == Accepted:
-			var v struct{ Success any }
-			if json.Unmarshal(body, &v) != nil || v.Success != false {
-				t.Errorf("refused without success:false: %q", body)
-			}
+		case a.Class == Accepted && !isObject:
+			t.Errorf("accepted without a JSON object: %q", body)
+		case a.Class == Accepted && v["success"] != true && (v["success"] != nil || v["error"] != nil):
+			t.Errorf("accepted: %q", body)
 		}
 	})
 }

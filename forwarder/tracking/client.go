@@ -30,7 +30,28 @@ const DefaultTimeout = 30 * time.Second
 
 // maxAnswer is how much of an answer's body is looked at. Documented answers
 // have a few dozen bytes.
-const maxAnswer = 64 << 10
+const maxAnswer = 1 << 20
+
+// When an HTTP/2 connection has brought nothing for pingAfter, a ping is sent,
+// and it is closed when none comes back within pingTimeout. Otherwise requests
+// would go on using one that a middlebox has swallowed.
+const (
+	pingAfter   = 10 * time.Second
+	pingTimeout = 5 * time.Second
+)
+
+// NewTransport returns a transport for clients, which keeps up to so many
+// connections to a host.
+func NewTransport(connections int) *http.Transport {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = connections
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
+	return t
+}
 
 // Config says where batches go.
 type Config struct {
@@ -113,7 +134,7 @@ func (c *Client) Send(ctx context.Context, token string, payload []byte) Answer 
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
-	src := &source{data: payload}
+	src := &lent{data: payload}
 	defer src.release()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, nil)
 	if err != nil {
@@ -130,6 +151,21 @@ func (c *Client) Send(ctx context.Context, token string, payload []byte) Answer 
 		req.Header.Set("User-Agent", c.userAgent)
 	}
 
+	a := c.do(req)
+	if a.Class == Unavailable {
+		a.TimedOut = a.Status == http.StatusRequestTimeout || a.Status == http.StatusGatewayTimeout ||
+			errors.Is(ctx.Err(), context.DeadlineExceeded)
+		// The name may have moved to another address: what is connected stays with
+		// the old one.
+		c.CloseIdleConnections()
+	}
+	return a
+}
+
+// CloseIdleConnections has the next request look the name up again.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+func (c *Client) do(req *http.Request) Answer {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		var ue *url.Error
@@ -141,9 +177,16 @@ func (c *Client) Send(ctx context.Context, token string, payload []byte) Answer 
 	defer resp.Body.Close()
 	a := Answer{Class: Classify(resp.StatusCode), Status: resp.StatusCode}
 	a.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), answeredAt(resp))
-	// The status is the answer: a body that breaks off does not change it.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	a.read(body)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil && a.Class == Accepted {
+		// Whether the batch was taken would have been said in what is missing.
+		a.Class, a.Err = Unavailable, fmt.Errorf("reading the answer: %w", err)
+		return a
+	}
+	if resp.Header.Get("Content-Encoding") != "" {
+		body = []byte{'<'} // nobody has asked for it, so it is no answer of Intilery's
+	}
+	a.read(body, len(body) <= maxAnswer)
 	// Read what may be left, so that the connection can be used again.
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	return a

@@ -125,7 +125,7 @@ func TestSendReusesConnections(t *testing.T) {
 	var conns atomic.Int32
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		w.WriteHeader(http.StatusServiceUnavailable)
+		w.WriteHeader(http.StatusTooManyRequests)
 		w.Write(bytes.Repeat([]byte("x"), maxAnswer+1000)) // more than is looked at
 	}))
 	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -142,7 +142,7 @@ func TestSendReusesConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 {
-		if a := c.Send(t.Context(), secret, []byte("{}")); a.Class != Unavailable || a.Status != 503 {
+		if a := c.Send(t.Context(), secret, []byte("{}")); a.Class != Throttled || a.Status != 429 {
 			t.Fatalf("answer %+v", a)
 		}
 	}
@@ -173,14 +173,23 @@ func TestSendWhateverComes(t *testing.T) {
 		{"closed without a word", "", Unavailable, 0},
 		{"not HTTP", "SSH-2.0-x\r\n", Unavailable, 0},
 		{"broken header", "HTTP/1.1 200 OK\r\nContent-", Unavailable, 0},
-		{"body cut off", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"succ", Accepted, 200},
+		{"body cut off", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"success\":true", Unavailable, 200},
+		{"encoded", "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 16\r\n\r\n{\"success\":true}", Misconfigured, 200},
+		{"encoded refusal", "HTTP/1.1 400 No\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}", Misconfigured, 400},
+		{"gateway timeout", "HTTP/1.1 504 Slow\r\nContent-Length: 0\r\n\r\n", Unavailable, 504},
 		{"refusal cut off", "HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\n{\"succ", Rejected, 400},
 		{"bad chunk", "HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Unavailable, 503},
 		{"retry-after", "HTTP/1.1 429 No\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n", Throttled, 429},
 	} {
 		a := client(t, hijack(c.raw)).Send(t.Context(), secret, []byte("{}"))
-		if a.Class != c.class || a.Status != c.status || (a.Err == nil) != (c.status != 0) {
+		if a.Class != c.class || a.Status != c.status {
 			t.Errorf("%s: %+v", c.name, a)
+		}
+		if whole := c.status != 0 && c.name != "body cut off"; (a.Err == nil) != whole {
+			t.Errorf("%s: error %v", c.name, a.Err)
+		}
+		if a.TimedOut != (c.status == 504) {
+			t.Errorf("%s: timed out: %v", c.name, a.TimedOut)
 		}
 		if c.status == 429 && a.RetryAfter != 9*time.Second {
 			t.Errorf("retry after %v", a.RetryAfter)
@@ -237,7 +246,7 @@ func TestSendTimesOut(t *testing.T) {
 			}
 			start := time.Now()
 			a := c.Send(t.Context(), secret, []byte("{}"))
-			if a.Class != Unavailable {
+			if a.Class != Unavailable || !a.TimedOut {
 				t.Errorf("%s: %+v", name, a)
 			}
 			if d := time.Since(start); d != DefaultTimeout {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
 // Set, these make the test binary a child that works on the directory named.
@@ -28,52 +30,85 @@ const (
 	paceLane   = "default/0"
 )
 
-func crashOptions(dir string) Options {
-	o := quick(dir)
-	o.GenerationBytes = 256 << 10
-	return o
+// child runs the test binary as a child that works on a directory.
+func child(env, dir string, more ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), env+"="+dir), more...)
+	return cmd
 }
 
-// crashChild appends as fast as it can, reads and acknowledges now and then,
-// and prints how far each flush has come, until it is killed. Record n of a
-// lane has sequence n.
-func crashChild(dir string) {
-	o := crashOptions(dir)
+func childSync(o *Options) {
 	if n, err := strconv.Atoi(os.Getenv(crashSyncEnv)); err == nil {
 		o.Sync, o.SyncEvery = SyncPolicy(n), 100*time.Millisecond
 	}
+}
+
+func childOpen(o Options) *Log {
 	l := New(o)
 	l.Start()
-	for c := Opening; c != OK; c = l.Stats().Condition {
+	for c := queue.Opening; c != queue.OK && c != queue.Degraded; c = l.Stats().Condition {
 		time.Sleep(time.Millisecond)
 	}
+	return l
+}
+
+func childFails(err error) {
+	fmt.Println("error", err)
+	os.Exit(1)
+}
+
+// crashChild appends as fast as it can, reads and acknowledges now and then, and
+// prints how far each lane has been flushed and is about to be acknowledged,
+// until it is killed. Records of a lane are numbered; the last is never
+// acknowledged, so that the next child can go on.
+func crashChild(dir string) {
+	o := quick(dir)
+	childSync(&o)
+	l := childOpen(o)
 	next := make([]uint64, crashLanes)
-	for i := range next {
-		next[i] = l.Stats().Lanes[crashLane(i)].Committed
+	lanes := make([]*Lane, crashLanes)
+	for i := range lanes {
+		lanes[i] = l.Lane(crashLane(i))
+		p := lanes[i].Acknowledged()
+		for {
+			recs, err := lanes[i].Read(p, 1<<20)
+			if err != nil {
+				childFails(err)
+			}
+			if len(recs) == 0 {
+				break
+			}
+			last := recs[len(recs)-1]
+			fmt.Sscan(string(last.Data), &next[i])
+			p = last.Position
+		}
 	}
-	pad := strings.Repeat("abcdefghij", 50)
-	for {
+	pad := strings.Repeat("abcdefghij", 500)
+	for round := 0; ; round++ {
 		for range 50 {
 			i := rand.IntN(crashLanes)
 			next[i]++
-			if err := l.Append(crashLane(i), 2, fmt.Appendf(nil, "%d %d %s", next[i], rand.Uint64(), pad)); err != nil {
-				fmt.Println("error", err)
-				os.Exit(1)
+			if err := lanes[i].Append(2, fmt.Appendf(nil, "%d %d %s", next[i], rand.Uint64(), pad[:rand.IntN(len(pad))])); err != nil {
+				childFails(err)
 			}
 		}
 		if err := l.Flush(context.Background()); err != nil {
-			fmt.Println("error", err)
-			os.Exit(1)
+			childFails(err)
 		}
 		fmt.Println("flushed", next[0], next[1], next[2], next[3])
-		lane := crashLane(rand.IntN(crashLanes))
-		recs, err := l.Read(lane, l.Acked(lane), 100_000)
+		i := rand.IntN(crashLanes)
+		recs, err := lanes[i].Read(lanes[i].Acknowledged(), 400_000)
 		if err != nil {
-			fmt.Println("error", err)
-			os.Exit(1)
+			childFails(err)
 		}
-		if len(recs) > 0 {
-			l.Ack(lane, recs[len(recs)-1].Seq)
+		if len(recs) > 1 {
+			upto := recs[len(recs)-2]
+			n, _, _ := strings.Cut(string(upto.Data), " ")
+			fmt.Println("acknowledged", i, n)
+			lanes[i].Acknowledge(upto.Position)
+		}
+		if round%20 == 0 {
+			rotate(l)
 		}
 	}
 }
@@ -92,7 +127,7 @@ func paceChild(dir string) {
 	for i := 0; ; i++ {
 		now := <-tick.C
 		for range 2 {
-			if l.Append(paceLane, 1, fmt.Appendf(nil, "%d %s", now.UnixMicro(), evs[i%len(evs)])) != nil {
+			if l.Lane(paceLane).Append(1, fmt.Appendf(nil, "%d %s", now.UnixMicro(), evs[i%len(evs)])) != nil {
 				os.Exit(1)
 			}
 		}
@@ -101,8 +136,14 @@ func paceChild(dir string) {
 
 func crashLane(i int) string { return "d/" + strconv.Itoa(i) }
 
-// What Flush has confirmed is there after kill -9, in order, at random points
-// of opening, committing, rotating and removing.
+// told is what children have said of each lane.
+type told struct {
+	flushed, acknowledged [crashLanes]uint64
+	lines                 int
+}
+
+// What Flush has confirmed is there after kill -9, in order, at random points of
+// opening, committing, rotating and removing.
 func TestKillLosesNothingFlushed(t *testing.T) {
 	rounds := 6
 	if s := os.Getenv(crashRoundsEnv); s != "" {
@@ -113,11 +154,9 @@ func TestKillLosesNothingFlushed(t *testing.T) {
 		rounds = n
 	}
 	dir := t.TempDir()
-	flushed := make([]uint64, crashLanes)
-	total := 0
+	var said told
 	for round := range rounds {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), crashDirEnv+"="+dir)
+		cmd := child(crashDirEnv, dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -127,78 +166,80 @@ func TestKillLosesNothingFlushed(t *testing.T) {
 			t.Fatal(err)
 		}
 		kill := time.AfterFunc(time.Duration(rand.IntN(500))*time.Millisecond, func() { cmd.Process.Kill() })
-		total += readFlushed(t, out, flushed)
+		said.listen(t, out)
 		kill.Stop()
 		cmd.Wait() // it was killed: the error says so
 		if t.Failed() {
 			return
 		}
-		verifyCrashed(t, dir, flushed)
+		said.verify(t, dir)
 		if t.Failed() {
 			t.Fatalf("round %d", round)
 		}
 	}
-	if total == 0 {
+	if said.lines == 0 {
 		t.Error("no child came as far as a flush")
 	}
 }
 
-func readFlushed(t *testing.T, out io.Reader, flushed []uint64) (lines int) {
+func (s *told) listen(t *testing.T, out io.Reader) {
 	sc := bufio.NewScanner(out)
 	for sc.Scan() {
 		var n [crashLanes]uint64
-		if _, err := fmt.Sscanf(sc.Text(), "flushed %d %d %d %d", &n[0], &n[1], &n[2], &n[3]); err != nil {
-			if strings.HasPrefix(sc.Text(), "error") && !strings.Contains(sc.Text(), "input/output error") {
-				t.Error(sc.Text())
-			}
-			continue // a line cut short
-		}
-		copy(flushed, n[:])
-		lines++
+		var lane int
+		text := sc.Text()
+		if _, err := fmt.Sscanf(text, "flushed %d %d %d %d", &n[0], &n[1], &n[2], &n[3]); err == nil {
+			s.flushed = n
+			s.lines++
+		} else if _, err := fmt.Sscanf(text, "acknowledged %d %d", &lane, &n[0]); err == nil {
+			s.acknowledged[lane] = n[0]
+		} else if strings.HasPrefix(text, "error") && !strings.Contains(text, "input/output error") {
+			t.Error(text)
+		} // else it is a line cut short
 	}
-	return lines
 }
 
-func verifyCrashed(t *testing.T, dir string, flushed []uint64) {
-	l := New(crashOptions(dir))
+// verify checks what the directory holds.
+func (s *told) verify(t *testing.T, dir string) {
+	l := New(quick(dir))
 	l.Start()
 	defer mustClose(t, l)
 	waitOpen(t, l)
 	for i := range crashLanes {
-		last := l.Acked(crashLane(i))
-		for _, r := range drain(t, l, crashLane(i), last) {
-			last++
-			if r.Seq != last || !strings.HasPrefix(string(r.Data), fmt.Sprintf("%d ", last)) {
-				t.Errorf("lane %d: record %d holds %.10q, want %d", i, r.Seq, r.Data, last)
-				return
+		var last uint64
+		for _, r := range drain(t, l, crashLane(i), acked(l, crashLane(i))) {
+			var n uint64
+			fmt.Sscan(string(r.Data), &n)
+			switch {
+			case last != 0 && n != last+1:
+				t.Errorf("lane %d: record %d follows %d", i, n, last)
+			case last == 0 && n > s.acknowledged[i]+1:
+				t.Errorf("lane %d begins at %d; %d was acknowledged", i, n, s.acknowledged[i])
 			}
+			last = n
 		}
-		if last < flushed[i] {
-			t.Errorf("lane %d ends at %d; %d was flushed", i, last, flushed[i])
+		if last < s.flushed[i] {
+			t.Errorf("lane %d ends at %d; %d was flushed", i, last, s.flushed[i])
 		}
 	}
-	if s := l.Stats(); s.Condition != OK || len(s.Lost) != 0 {
-		t.Errorf("%s (%s), lost %v", s.Condition, s.Reason, s.Lost)
+	if s := l.Stats(); s.Condition != queue.OK {
+		t.Errorf("%s: %s", s.Condition, s.Reason)
 	}
+	wantLost(t, l, nil)
 }
 
 // holdChild opens the log, says so, and closes it when its input ends.
 func holdChild(dir string) {
-	l := New(quick(dir))
-	l.Start()
-	for c := Opening; c != OK; c = l.Stats().Condition {
-		time.Sleep(time.Millisecond)
-	}
+	l := childOpen(quick(dir))
 	fmt.Println("open")
 	io.Copy(io.Discard, os.Stdin)
 	l.Close()
 }
 
-// Two processes on one directory: the second holds its records until the first ends.
+// Two processes on one directory: the second buffers its records until the first ends.
 func TestLockHeldByAnotherProcess(t *testing.T) {
 	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), holdDirEnv+"="+dir)
+	cmd := child(holdDirEnv, dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -214,17 +255,24 @@ func TestLockHeldByAnotherProcess(t *testing.T) {
 		t.Fatalf("the child says %q, %v", line, err)
 	}
 	l := open(t, quick(dir))
-	mustAppend(t, l, "a", 1, "held")
+	mustAppend(t, l, "a", 1, "buffered")
 	until(t, "the lock is noticed", func() bool { return strings.Contains(l.Stats().Reason, "another process") })
-	if s := l.Stats(); s.Condition != Opening || s.Committed != 0 || s.RingBytes == 0 {
-		t.Errorf("while locked out: %+v", s)
+	if s := l.Stats(); s.Condition != queue.Opening || s.Committed != 0 || s.BufferBytes == 0 {
+		t.Errorf("while locked out: %s, committed %d, %d bytes buffered", s.Condition, s.Committed, s.BufferBytes)
+	}
+	if err := l.Ready(); err == nil {
+		t.Error("the log says that it is held")
+	}
+	if !InUse(dir) {
+		t.Error("the directory does not count as in use")
 	}
 	in.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the child: %v", err)
 	}
 	mustFlush(t, l)
-	if recs := drain(t, l, "a", 0); len(recs) != 1 || string(recs[0].Data) != "held" {
-		t.Errorf("read %v", recs)
+	wantTexts(t, drain(t, l, "a", 0), "buffered")
+	if err := l.Ready(); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,248 +2,243 @@ package wal
 
 import (
 	"errors"
-	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/block"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/segment"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
 const (
-	// maxGroup bounds a group's cost in bytes, so that even incompressible
-	// records stay below Badger's limit of 15 % of memTableSize (1,258,291).
-	// Each record's overhead in the ring covers a pack of its own.
+	// MaxRecord is the size in bytes of the largest record that a lane takes.
+	MaxRecord = 500 << 10
+	// maxGroup bounds a group's cost in bytes, so that one block can hold it.
 	maxGroup = 1000 << 10
-	// maxGroupRecords keeps the number of keys below Badger's limit for one
-	// transaction, about 12,000, even when each record needs a pack and a lane.
+	// maxGroupRecords bounds the number of records of a group.
 	maxGroupRecords = 4096
-	// laneCost is what a lane's first record adds: its entry in the table of lanes.
+	// laneCost is what a lane's first record adds: its entry in a block's table.
 	laneCost = 300
-	// packApart is the cost in bytes from which a group's lanes are packed by
-	// several goroutines.
-	packApart = 64 << 10
-	// maxPackers bounds these, because the site needs the cores more.
-	maxPackers = 2
+
+	// A block ends with a lane behind blockMax bytes, so that a lane that is far
+	// behind need not decompress much that belongs to others. A group of apart
+	// bytes or more makes two blocks at least, so that two cores can compress.
+	blockMax = 128 << 10
+	apart    = 64 << 10
+	// A group of fastFrom bytes or more is compressed fast while readers keep up:
+	// then it is on disk for a moment only.
+	fastFrom = 128 << 10
+	// maxEncoders bounds the goroutines that do, because the site needs the cores
+	// more.
+	maxEncoders = 2
 )
 
-// group is what one transaction commits. Once built, it does not change: when a
-// commit fails, the same packs are written again, into another generation, so
-// that what the failed one may have left on disk is the same and not more.
+// group is what one commit makes durable. Once it is built it does not change:
+// when a commit fails, the same blocks are written again, into another segment,
+// so that what the failed one may have left on disk is the same and not more.
 type group struct {
-	oldest   uint64 // order of its first record
-	at       int64  // Unix ms of its first record
-	cost     int64  // its part of ring.bytes
-	records  uint64
-	packs    []pack
-	newLanes bool // it has lanes that no ledger on disk knows
+	at      int64 // Unix ms of its first record
+	fast    bool  // how it is compressed
+	parts   []part
+	blocks  []segment.Block
+	size    int              // of the blocks
+	records [][]queue.Record // by block, for the cache
+	upto    []int            // by block: the parts up to here are in it, or in one before
+	encoded chan struct{}    // closed when blocks is there
+	err     error            // of encoding
 
-	entries []entry // until packs are made; order is the sequence
-	next    []int   // chains entries of one lane
-	lanes   []*lane // those touched, in order of appearance
-	encoded chan struct{}
-	err     error // of encoding
+	entries []entry
+	next    []int // chains the entries of one lane
 }
 
-// pack is one key of the transaction.
-type pack struct {
-	lane  *lane
-	span  span
-	at    int64
-	value []byte
+// grouper makes groups out of the buffer. The writer owns it.
+type grouper struct {
+	buffer    *buffer
+	index     *index
+	encoders  []*block.Encoder
+	nextBlock uint64
+	live      bool    // somebody waited for the group that was committed last
+	entries   []entry // memory for the next group
+	lanes     []*Lane
 }
 
-// takeLocked moves a group's worth of records out of the ring, gives them their
-// sequences and begins to encode them beside the caller; encoded is closed when
-// packs is there. Log.mu must be held, and groups taken before be encoded.
-func (l *Log) takeLocked() *group {
-	gr := &group{entries: l.w.entries[:0], encoded: make(chan struct{})}
-	var size int64
-	for len(gr.entries) < maxGroupRecords {
-		q := l.ring.next()
-		if q == nil {
-			break
+// take makes a group of what waits in the buffer; nil when nothing does. Its
+// blocks are there when encoded is closed: on return, or if beside, later. The
+// groups taken before must be encoded.
+func (g *grouper) take(beside bool) *group {
+	size := int64(0)
+	gr := &group{encoded: make(chan struct{})}
+	g.lanes = g.lanes[:0]
+	gr.entries = g.buffer.take(g.entries[:0], maxGroupRecords, func(e *entry) bool {
+		ln, at := e.lane, len(gr.next)
+		size += e.cost()
+		if ln.chainHead < 0 {
+			size += laneCost
 		}
-		e := q.peek()
-		cost := e.cost()
-		if e.lane.chainHead < 0 {
-			cost += laneCost
+		if size > maxGroup && at > 0 {
+			return false
 		}
-		if size+cost > maxGroup && size > 0 {
-			break
-		}
-		size += cost
-		rec := q.pop()
-		if len(gr.entries) == 0 {
-			gr.oldest, gr.at = rec.order, rec.at
-		}
-		gr.cost += rec.cost()
-		ln := rec.lane
-		if ln.id == 0 {
-			ln.id = l.freeIDLocked()
-			l.byID[ln.id] = ln
-			gr.newLanes = true
-		}
-		ln.last++
-		rec.order = ln.last
-		i := len(gr.entries)
-		gr.entries = append(gr.entries, rec)
 		gr.next = append(gr.next, -1)
 		if ln.chainHead < 0 {
-			ln.chainHead = i
-			gr.lanes = append(gr.lanes, ln)
+			ln.chainHead = at
+			g.lanes = append(g.lanes, ln)
 		} else {
-			gr.next[ln.chainTail] = i
+			gr.next[ln.chainTail] = at
 		}
-		ln.chainTail = i
+		ln.chainTail = at
+		return true
+	})
+	entries := gr.entries
+	if len(entries) == 0 {
+		return nil
 	}
-	gr.records = uint64(len(gr.entries))
-	l.ring.taken += gr.cost
-	if l.group == nil {
-		l.group = gr
+	gr.at = entries[0].at
+	g.index.assign(g.lanes)
+	for _, ln := range g.lanes {
+		p := part{lane: ln, first: ln.given + 1}
+		for i := ln.chainHead; i >= 0; i = gr.next[i] {
+			ln.given++
+			entries[i].order = ln.given
+			p.bytes += int64(len(entries[i].data))
+		}
+		p.last = ln.given
+		gr.parts = append(gr.parts, p)
+	}
+	g.entries = nil
+	jobs := g.split(gr)
+	if beside {
+		go g.encode(gr, jobs)
 	} else {
-		l.ahead = gr
+		g.encode(gr, jobs)
 	}
-	l.w.entries = gr.entries
-	go func() {
-		defer close(gr.encoded)
-		gr.encode(l.w.packers)
-		if cap(l.w.entries) > 1024 && gr.records < 256 {
-			l.w.entries = nil // the flood is over
-			for _, p := range l.w.packers {
-				p.frames, p.buf = nil, nil
-			}
-		}
-	}()
 	return gr
 }
 
-func (l *Log) freeIDLocked() uint16 {
-	id := uint16(len(l.byID) + 1)
-	for l.byID[id] != nil || id == 0 {
-		id++
-	}
-	return id
+// job is a block to be made of some of a group's parts.
+type job struct {
+	from, to int // of parts
+	number   uint64
 }
 
-// encode makes the group's packs: one for each lane, or more where a lane has
-// more than fits one. It frees the records. Lanes of a large group are packed
-// side by side.
-func (gr *group) encode(packers []*packer) {
-	if gr.cost < packApart {
-		packers = packers[:1]
+// split decides which parts share a block.
+func (g *grouper) split(gr *group) (jobs []job) {
+	var total int64
+	for i := range gr.parts {
+		total += gr.parts[i].bytes
 	}
-	made := make([]packed, len(gr.lanes))
+	gr.fast = g.live && total >= fastFrom
+	limit := int64(blockMax)
+	if total >= apart {
+		limit = min(limit, total/2)
+	}
+	var size int64
+	from := 0
+	for i := range gr.parts {
+		size += gr.parts[i].bytes
+		if size >= limit || i == len(gr.parts)-1 {
+			jobs = append(jobs, job{from, i + 1, g.nextBlock})
+			g.nextBlock++
+			from, size = i+1, 0
+		}
+	}
+	gr.blocks = make([]segment.Block, len(jobs))
+	gr.records = make([][]queue.Record, len(jobs))
+	gr.upto = make([]int, len(jobs))
+	return jobs
+}
+
+// encode makes the group's blocks, by several goroutines when there are several.
+func (g *grouper) encode(gr *group, jobs []job) {
+	defer close(gr.encoded)
+	errs := make([]error, len(jobs))
 	var next atomic.Int64
-	work := func(p *packer) {
-		for i := next.Add(1) - 1; i < int64(len(made)); i = next.Add(1) - 1 {
-			made[i] = gr.encodeLane(p, gr.lanes[i])
+	work := func(e *block.Encoder) {
+		for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
+			errs[i] = g.encodeBlock(gr, e, jobs[i], int(i))
 		}
 	}
 	var others sync.WaitGroup
-	for _, p := range packers[1:] {
-		others.Go(func() { work(p) })
+	for _, e := range g.encoders[1:min(len(g.encoders), len(jobs))] {
+		others.Go(func() { work(e) })
 	}
-	work(packers[0])
+	work(g.encoders[0])
 	others.Wait()
-	for _, m := range made {
-		gr.packs = append(gr.packs, m.packs...)
-		gr.err = errors.Join(gr.err, m.err)
+	gr.err = errors.Join(errs...)
+	for i := range gr.parts {
+		gr.parts[i].lane.chainHead = -1
 	}
-	clear(gr.entries)
-	gr.entries, gr.next, gr.lanes = nil, nil, nil
+	for i := range gr.blocks {
+		gr.size += len(gr.blocks[i].Value) + 64
+	}
+	if n := len(gr.entries); n < 256 && cap(gr.entries) > 1024 {
+		for _, e := range g.encoders { // the flood is over
+			e.Shrink()
+		}
+	} else {
+		clear(gr.entries)
+		g.entries = gr.entries[:0]
+	}
+	gr.entries, gr.next = nil, nil
 }
 
-// packed is what became of one lane's records.
-type packed struct {
-	packs []pack
-	err   error
+func (g *grouper) encodeBlock(gr *group, e *block.Encoder, j job, i int) (err error) {
+	e.Begin(gr.fast)
+	n := 0
+	for k := j.from; k < j.to; k++ {
+		n += int(gr.parts[k].last - gr.parts[k].first + 1)
+	}
+	recs := make([]queue.Record, 0, n)
+	incarnation := g.index.incarnation
+	for k := j.from; k < j.to; k++ {
+		p := &gr.parts[k]
+		e.Lane(p.lane.id, p.lane.name, p.first)
+		for at := p.lane.chainHead; at >= 0; at = gr.next[at] {
+			rec := &gr.entries[at]
+			e.Add(rec.class, rec.data)
+			recs = append(recs, queue.Record{Position: queue.At(incarnation, rec.order), Class: rec.class, Data: rec.data})
+		}
+	}
+	gr.records[i], gr.upto[i] = recs, j.to
+	gr.blocks[i].Number = j.number
+	gr.blocks[i].Value, err = e.End(j.number, incarnation, gr.at)
+	return err
 }
 
-func (gr *group) encodeLane(p *packer, ln *lane) (made packed) {
-	p.frames = p.frames[:0]
-	h := header{lane: ln.id}
-	finish := func() {
-		v, err := p.pack(h, p.frames)
-		made.err = errors.Join(made.err, err)
-		made.packs = append(made.packs, pack{lane: ln, span: span{h.first, h.last()}, at: h.time, value: v})
-	}
-	for i := ln.chainHead; i >= 0; i = gr.next[i] {
-		e := &gr.entries[i]
-		if len(p.frames) > 0 && len(p.frames)+len(e.data)+frameMax > maxPackRaw {
-			finish()
-			p.frames, h.counts = p.frames[:0], [Classes]uint32{}
-		}
-		if len(p.frames) == 0 {
-			h.first, h.time = e.order, e.at
-		}
-		h.counts[e.class]++
-		p.frames = appendFrame(p.frames, e.class, e.data)
-	}
-	finish()
-	ln.chainHead = -1
-	return made
-}
-
-// commit writes the group in one transaction. After an error it is not known
-// whether the group, or a part of it, is on disk.
-func (l *Log) commit(g *generation, gr *group) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("badger panicked: %v", p)
-		}
-	}()
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	txn := g.db.NewTransaction(true)
-	defer txn.Discard()
-	for i := range gr.packs {
-		p := &gr.packs[i]
-		if !g.named[p.lane.id] {
-			if err := txn.Set(packKey(0, uint64(p.lane.id)), appendName(nil, p.lane.id, p.lane.name)); err != nil {
-				return fmt.Errorf("name a lane: %w", err)
-			}
-		}
-		if err := txn.Set(packKey(p.lane.id, p.span.first), p.value); err != nil {
-			return fmt.Errorf("add a pack: %w", err)
-		}
-	}
-	if err := txn.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	if l.opt.Sync == SyncGroup {
-		if err := l.syncMems(g); err != nil {
+// prepare makes the encoders that are missing.
+func (g *grouper) prepare(keys *seal.Keyring) error {
+	for len(g.encoders) < min(maxEncoders, runtime.GOMAXPROCS(0)) {
+		e, err := block.NewEncoder(keys)
+		if err != nil {
 			return err
 		}
-	}
-	for i := range gr.packs {
-		g.named[gr.packs[i].lane.id] = true
+		g.encoders = append(g.encoders, e)
 	}
 	return nil
 }
 
-// committedLocked takes over that gr is committed in g.
-func (l *Log) committedLocked(g *generation, gr *group) {
-	var size int64
-	for i := range gr.packs {
-		p := &gr.packs[i]
-		ln := p.lane
-		r, ok := g.ranges[ln.id]
-		if !ok {
-			r.first = p.span.first
+// cacheIn puts the records of the group, which is committed in a segment, into
+// the cache, as far as somebody waits for them, and reports whether anybody does.
+func (gr *group) cacheIn(c *cache, seg uint64) (live bool) {
+	from := 0
+	for i, recs := range gr.records {
+		lanes := make(map[uint32][]queue.Record, gr.upto[i]-from)
+		wanted, bytes := 0, int64(0)
+		for ; from < gr.upto[i]; from++ {
+			p := &gr.parts[from]
+			n := p.last - p.first + 1
+			lanes[p.lane.id] = recs[:n:n]
+			recs = recs[n:]
+			bytes += p.bytes + int64(n)*entryOverhead
+			if p.wanted {
+				wanted++
+			}
 		}
-		r.last = p.span.last
-		g.ranges[ln.id] = r
-		if l.opt.Sync == SyncGroup {
-			g.synced[ln.id] = r.last
+		if wanted > 0 {
+			live = true
+			c.add(blockID{seg, gr.blocks[i].Number}, cached{lanes: lanes, left: wanted, bytes: bytes, at: gr.at})
 		}
-		if ln.head == 0 {
-			ln.head = p.at
-		}
-		ln.synced = p.span.last
-		size += int64(len(p.value))
 	}
-	g.bytes.Add(size)
-	l.w.unweighed += size
-	l.counts.committed += gr.records
-	l.ring.bytes -= gr.cost
-	l.ring.taken -= gr.cost
-	l.group, l.ahead = l.ahead, nil
+	return live
 }

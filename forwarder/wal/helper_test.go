@@ -7,36 +7,40 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/segment"
+	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
+// children are what the test binary does instead of testing, by the environment
+// variable that says in which directory.
+var children = map[string]func(dir string){
+	crashDirEnv: crashChild, paceDirEnv: paceChild, holdDirEnv: holdChild, damageDirEnv: damageChild,
+}
+
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDirEnv); dir != "" {
-		crashChild(dir)
-		return
+	for env, child := range children {
+		if dir := os.Getenv(env); dir != "" {
+			child(dir)
+			return
+		}
 	}
-	if dir := os.Getenv(paceDirEnv); dir != "" {
-		paceChild(dir)
-		return
-	}
-	if dir := os.Getenv(holdDirEnv); dir != "" {
-		holdChild(dir)
-		return
-	}
-	if dir := os.Getenv(damageDirEnv); dir != "" {
-		damageChild(dir)
-		return
-	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m,
+		// Badger leaves these behind when it fails to open.
+		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
+		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"))
 }
 
 // quick are options that make tests reach the edges soon.
 func quick(dir string) Options {
-	return Options{Dir: dir, GroupDelay: time.Millisecond}
+	return Options{Dir: dir, GroupDelay: time.Millisecond, SegmentBytes: 1} // the least that it can be
 }
 
 // open starts a log and closes it with the test. The set functions run before Start.
@@ -67,13 +71,14 @@ func mustFlush(t testing.TB, l *Log) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := l.Flush(ctx); err != nil {
-		t.Fatalf("flush: %v", err)
+		s := l.Stats()
+		t.Fatalf("flush: %v; %s: %s", err, s.Condition, s.Reason)
 	}
 }
 
-func mustAppend(t testing.TB, l *Log, lane string, class uint8, rec string) {
+func mustAppend(t testing.TB, l *Log, lane string, class queue.Class, rec string) {
 	t.Helper()
-	if err := l.Append(lane, class, []byte(rec)); err != nil {
+	if err := l.Lane(lane).Append(class, []byte(rec)); err != nil {
 		t.Fatalf("append: %v", err)
 	}
 }
@@ -87,12 +92,40 @@ func fill(t testing.TB, l *Log, lane string, from, n int) {
 	mustFlush(t, l)
 }
 
-// drain reads lane after the given sequence to its end.
-func drain(t testing.TB, l *Log, lane string, after uint64) []Record {
+// at is the position at an offset of l.
+func at(l *Log, offset uint64) queue.Position {
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	return queue.At(l.index.incarnation, offset)
+}
+
+// offset is the inverse of at.
+func offset(l *Log, p queue.Position) uint64 {
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	return p.Offset(l.index.incarnation)
+}
+
+// acked is a lane's cursor.
+func acked(l *Log, lane string) uint64 { return offset(l, l.Lane(lane).Acknowledged()) }
+
+func acknowledge(l *Log, lane string, upto uint64) { l.Lane(lane).Acknowledge(at(l, upto)) }
+
+// rotate has the next group begin a new segment.
+func rotate(l *Log) {
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	if l.index.active != nil {
+		l.index.active.begun = l.index.active.begun.Add(-l.opt.SegmentAge)
+	}
+}
+
+// drain reads lane behind an offset to its end.
+func drain(t testing.TB, l *Log, lane string, after uint64) []queue.Record {
 	t.Helper()
-	var all []Record
-	for {
-		recs, err := l.Read(lane, after, 1<<20)
+	var all []queue.Record
+	for p := at(l, after); ; {
+		recs, err := l.Lane(lane).Read(p, 1<<20)
 		if err != nil {
 			t.Fatalf("read: %v", err)
 		}
@@ -100,12 +133,29 @@ func drain(t testing.TB, l *Log, lane string, after uint64) []Record {
 			return all
 		}
 		for _, r := range recs {
-			if r.Seq <= after {
-				t.Fatalf("lane %s: sequence %d follows %d", lane, r.Seq, after)
+			if r.Position.Compare(p) <= 0 {
+				t.Fatalf("lane %s: position %v follows %v", lane, r.Position, p)
 			}
-			after = r.Seq
+			p = r.Position
 		}
 		all = append(all, recs...)
+	}
+}
+
+// texts are the contents of records.
+func texts(recs []queue.Record) []string {
+	out := []string{}
+	for _, r := range recs {
+		out = append(out, string(r.Data))
+	}
+	return out
+}
+
+// wantTexts checks what records hold.
+func wantTexts(t testing.TB, recs []queue.Record, want ...string) {
+	t.Helper()
+	if got := texts(recs); !slices.Equal(got, want) {
+		t.Errorf("read %.200q, want %.200q", got, want)
 	}
 }
 
@@ -127,20 +177,44 @@ func waitOpen(t testing.TB, l *Log) {
 	t.Helper()
 	until(t, "the log opens", func() bool {
 		c := l.Stats().Condition
-		return c == OK || c == Degraded
+		return c == queue.OK || c == queue.Degraded
 	})
 }
 
-// disk is a free space that a test sets.
-type disk struct{ free atomic.Int64 }
+func waitCondition(t testing.TB, l *Log, c queue.Condition) {
+	t.Helper()
+	until(t, "the condition is "+string(c), func() bool { return l.Stats().Condition == c })
+}
 
-func newDisk() *disk {
+// wantLost checks what is counted as lost, by cause.
+func wantLost(t testing.TB, l *Log, want map[queue.LossCause]uint64) {
+	t.Helper()
+	got := l.Stats().Lost
+	for cause, n := range want {
+		if got[cause] != n {
+			t.Errorf("lost %v, want %v", got, want)
+			return
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("lost %v, want %v", got, want)
+	}
+}
+
+// disk is a free space that a test sets.
+type disk struct{ bytes atomic.Int64 }
+
+func newDisk(bytes int64) *disk {
 	d := new(disk)
-	d.free.Store(math.MaxInt64)
+	d.bytes.Store(bytes)
 	return d
 }
 
-func (d *disk) use(l *Log) { l.freeSpace = func(string) (int64, error) { return d.free.Load(), nil } }
+const plenty = math.MaxInt64
+
+func (d *disk) use(l *Log) {
+	l.free = func(string) (fsx.Space, error) { return fsx.Space{Bytes: d.bytes.Load(), Files: -1}, nil }
+}
 
 // clock is the time of day with a shift that a test sets.
 type clock struct{ shift atomic.Int64 }
@@ -149,8 +223,29 @@ func (c *clock) use(l *Log) {
 	l.wall = func() time.Time { return time.Now().Add(time.Duration(c.shift.Load())) }
 }
 
-// generations lists the directories of dir that match.
-func generations(t testing.TB, dir, pattern string) []string {
+// fault is an error that something fails with, once it is set.
+type fault struct{ err atomic.Pointer[error] }
+
+func (f *fault) set(err error) {
+	if err == nil {
+		f.err.Store(nil)
+	} else {
+		f.err.Store(&err)
+	}
+}
+
+func (f *fault) get() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// faults makes segments fail.
+func faults(f *segment.Faults) func(*Log) { return func(l *Log) { l.segments.opt.Faults = f } }
+
+// glob lists the entries of dir that match.
+func glob(t testing.TB, dir, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
@@ -159,28 +254,50 @@ func generations(t testing.TB, dir, pattern string) []string {
 	return names
 }
 
-func sum(m map[ShedCause]uint64) (n uint64) {
+// segmentDirs lists the segments of dir.
+func segmentDirs(t testing.TB, dir string) []string {
+	t.Helper()
+	return slices.DeleteFunc(glob(t, dir, "seg-*"), func(name string) bool { return filepath.Ext(name) != "" })
+}
+
+func sum(m map[queue.ShedCause]uint64) (n uint64) {
 	for _, v := range m {
 		n += v
 	}
 	return n
 }
 
-// savedLedger and restoreLedger bring a directory's ledger back to a moment,
-// as a crash at that moment would have left it.
-func savedLedger(t testing.TB, dir string) []byte {
+// copyFiles copies the files of a directory, and what is below it.
+func copyFiles(t testing.TB, from string) (to string) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, "ledger"))
-	if err != nil {
+	to = filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return to
 }
 
-func restoreLedger(t testing.TB, dir string, b []byte) {
+// saved and restore bring a directory's manifest back to a moment, as a crash at
+// that moment would have left it.
+func saved(t testing.TB, dir string) map[string][]byte {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "ledger"), b, 0o600); err != nil {
-		t.Fatal(err)
+	files := make(map[string][]byte)
+	for _, path := range glob(t, dir, "manifest-*") {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[path] = b
+	}
+	return files
+}
+
+func restore(t testing.TB, files map[string][]byte) {
+	t.Helper()
+	for path, b := range files {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -213,4 +330,12 @@ func events(n int) [][]byte {
 			r.IntN(8), 100+r.IntN(40), r.IntN(9000), r.IntN(300), r.IntN(20), i, r.Uint64(), r.Uint32(), i, r.IntN(20), i, r.Uint32())
 	}
 	return out
+}
+
+// End is the position of the last durable record.
+func (ln *Lane) End() queue.Position {
+	x := ln.log.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return queue.At(x.incarnation, ln.last)
 }

@@ -1,81 +1,297 @@
 package wal
 
 import (
-	"sort"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
-// maxOpenSealed is how many generations beside the active one stay open. One
-// is drained at a time as a rule; a second lets a lane that lags behind go on
-// without opening and closing at each turn.
-const maxOpenSealed = 2
+const (
+	// maxOpen is how many segments that have ended stay open. One is drained at a
+	// time as a rule; a second lets a lane that lags behind go on.
+	maxOpen = 2
+	// closeDelay is how long a segment that has ended stays as it is: if its readers
+	// keep up, it is drained by then and need not be closed properly.
+	closeDelay = 2 * time.Second
+)
 
-// tidyLoop is the janitor goroutine: it removes drained generations, puts
-// broken ones aside, drops what is too old and closes idle ones, off the writer's path.
-func (l *Log) tidyLoop() {
-	timer := time.NewTimer(l.opt.MaxAge)
+// janitor is the goroutine that looks after segments which have ended, off the
+// writer's path: it closes them, writes their indexes, removes those that are
+// drained, sets damaged ones aside, and gives up what is too old.
+type janitor struct {
+	l    *Log
+	wake chan struct{} // cap 1
+
+	mu sync.Mutex // held while segments are closed or removed
+}
+
+func newJanitor(l *Log) *janitor { return &janitor{l: l, wake: make(chan struct{}, 1)} }
+
+// nudge tells the janitor that there is something to do.
+func (j *janitor) nudge() { nudge(j.wake) }
+
+func (j *janitor) run() {
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		select {
-		case <-l.closing:
+		case <-j.l.closing:
 			return
-		case <-l.tidyUp:
+		case <-j.wake:
 		case <-timer.C:
 		}
-		if l.isPrepared() {
-			l.tidy()
-			timer.Reset(l.expire(l.now()))
+		if j.l.Ready() == nil {
+			timer.Reset(j.tidy(j.l.now()))
 		}
 	}
 }
 
-func (l *Log) tidy() {
-	l.mu.Lock()
-	var broken, drained, rest []*generation
-	for _, g := range l.gens {
+// tidy does what is due and says how long there is nothing more to do.
+func (j *janitor) tidy(now time.Time) (wait time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	x := j.l.index
+	wait = j.l.opt.MaxAge
+	x.mu.Lock()
+	var drained, ended, expired []*segmentInfo
+	for _, seg := range x.segments {
+		left := j.l.opt.MaxAge - now.Sub(seg.latest)
 		switch {
-		case g == l.active:
-		case g.broken.Load():
-			broken = append(broken, g)
-		case l.isDrainedLocked(g):
-			drained = append(drained, g)
+		case seg.left == 0 && seg != x.active:
+			drained = append(drained, seg)
+		case left <= 0:
+			expired = append(expired, seg)
 		default:
-			rest = append(rest, g)
+			wait = sooner(wait, left)
+			if seg != x.active {
+				ended = append(ended, seg)
+			}
 		}
 	}
-	l.mu.Unlock()
-	for _, g := range broken {
-		if err := l.quarantine(g, errDamaged); err != nil {
-			l.log.Error("a damaged generation cannot be moved aside", "error", err)
+	active := x.active
+	x.mu.Unlock()
+	for _, seg := range drained {
+		if err := j.remove(seg, true); err != nil {
+			j.l.log.Error("a drained segment of the queue cannot be removed", "segment", seg.number, "error", err)
+			wait = sooner(wait, time.Minute)
 		}
 	}
-	for _, g := range drained {
-		if err := l.removeGeneration(g); err != nil {
-			l.log.Error("a drained generation cannot be removed", "error", err)
+	for _, seg := range expired {
+		x.giveUp(seg, queue.LostExpired)
+		if seg == active {
+			continue // it goes when it has ended
+		}
+		if err := j.remove(seg, false); err != nil {
+			j.l.log.Warn("a segment of the queue is too old and cannot be removed now", "segment", seg.number, "error", err)
+			wait = sooner(wait, time.Minute)
 		}
 	}
-	l.closeIdle(rest)
+	wait = sooner(wait, j.closeEnded(ended, now))
+	if err := j.weighLocked(); err != nil {
+		j.l.log.Error("the queue cannot be kept below max_size", "error", err)
+		wait = sooner(wait, time.Minute)
+	}
+	return wait
 }
 
-// closeIdle closes the generations of gens that were not used for longest.
-func (l *Log) closeIdle(gens []*generation) {
-	var open []*generation
-	for _, g := range gens {
-		g.mu.RLock()
-		if g.db != nil {
-			open = append(open, g)
+// closeEnded closes segments that have taken their last block, and those that
+// were not read lately.
+func (j *janitor) closeEnded(ended []*segmentInfo, now time.Time) (wait time.Duration) {
+	wait = forever
+	var open []*segmentInfo
+	for i, seg := range ended {
+		if !seg.takesBlocks() {
+			if seg.isOpen() {
+				open = append(open, seg)
+			}
+			continue
 		}
-		g.mu.RUnlock()
-	}
-	if len(open) <= maxOpenSealed {
-		return
-	}
-	sort.Slice(open, func(i, j int) bool { return open[i].used.Load() < open[j].used.Load() })
-	for _, g := range open[:len(open)-maxOpenSealed] {
-		g.mu.Lock()
-		if err := l.closeGeneration(g); err != nil {
-			l.log.Warn("a generation does not close cleanly", "error", err)
+		// The latest one may be drained in a moment.
+		if left := closeDelay - now.Sub(seg.ended); left > 0 && i == len(ended)-1 {
+			wait = sooner(wait, left)
+			continue
 		}
-		g.mu.Unlock()
+		if err := j.close(seg); err != nil {
+			j.l.log.Error("a segment of the queue does not close cleanly; it is read from its value log", "segment", seg.number, "error", err)
+		}
 	}
+	slices.SortFunc(open, func(a, b *segmentInfo) int { return int(a.used.Load() - b.used.Load()) })
+	for _, seg := range open[:max(0, len(open)-maxOpen)] {
+		if err := j.l.segments.close(seg); err != nil {
+			j.l.log.Warn("a segment of the queue does not close cleanly", "segment", seg.number, "error", err)
+		}
+	}
+	return wait
+}
+
+// close closes a segment that has taken its last block and writes its index.
+func (j *janitor) close(seg *segmentInfo) error {
+	err := j.l.segments.close(seg)
+	if err == nil {
+		j.l.index.synced(seg) // closing syncs
+	}
+	return errors.Join(err, j.l.checkpoint.writeIndex(seg, j.l.opt.Keys.SealingID()))
+}
+
+// closeAll closes all segments when the log does.
+func (j *janitor) closeAll() error {
+	x := j.l.index
+	x.mu.Lock()
+	segs := slices.Clone(x.segments)
+	x.mu.Unlock()
+	var errs []error
+	for _, seg := range segs {
+		if seg.takesBlocks() {
+			errs = append(errs, j.close(seg))
+		} else {
+			errs = append(errs, j.l.segments.close(seg))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove deletes a segment of which nothing is pending; one that has lost events
+// may be set aside. The cursors are made durable before, so that after a crash
+// the missing directory is not taken for a loss.
+func (j *janitor) remove(seg *segmentInfo, keepDamaged bool) error {
+	x := j.l.index
+	if err := j.l.checkpoint.save(); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	keep := seg.damaged && keepDamaged
+	x.mu.Unlock()
+	aside := ""
+	if keep {
+		aside = fmt.Sprintf("%s%s-%s", quarantinePrefix, j.l.wall().UTC().Format("20060102T150405Z"), segmentName(seg.number))
+		j.l.log.Error("events in a segment of the queue are damaged; the segment was set aside, and new events are not affected", "quarantine", aside)
+	}
+	if err := j.l.segments.remove(seg, aside); err != nil {
+		return err
+	}
+	j.l.cache.forget(seg.number)
+	x.remove(seg, keep)
+	j.l.writer.nudge()
+	return nil
+}
+
+// The maximum size counts allocated blocks of the whole directory, quarantine
+// included, in sixteenths. Records on disk cannot be given up one by one, so what
+// comes in is refused by class well before the maximum, and only when that does
+// not help, the oldest segment goes as a whole. The last sixteenth is for what is
+// written until the directory is weighed again.
+const (
+	sizeParts   = 16
+	refusePages = 13 // class 0 is refused from here on
+	refuseAll   = 14 // so is class 1; class 2 never is
+	dropOldest  = 15 // what is oldest goes
+)
+
+// weigh does what the size of the log asks for. It is called whenever the size
+// changes, which is when a segment is made, closed or removed.
+func (j *janitor) weigh() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.weighLocked()
+}
+
+func (j *janitor) weighLocked() error {
+	l := j.l
+	for {
+		used := l.size()
+		part := l.opt.MaxBytes / sizeParts
+		var refuse queue.Class
+		switch {
+		case used >= part*refuseAll:
+			refuse = 2
+		case used >= part*refusePages:
+			refuse = 1
+		}
+		if before := l.buffer.refuseBelow(refuse); before != refuse {
+			l.log.Warn(sizeNews[refuse], "bytes", used, "max_size", l.opt.MaxBytes)
+		}
+		if used < part*dropOldest {
+			return nil
+		}
+		if more, err := j.dropOldest(); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// sizeNews says what the queue does from now on, by the class below which
+// records are refused.
+var sizeNews = [queue.Classes]string{
+	"queue no longer near max_size: taking all events",
+	"queue near max_size: refusing page events",
+	"queue near max_size: refusing page and track events",
+}
+
+// size returns the bytes allocated to the log's directory.
+func (l *Log) size() int64 {
+	if l.used != nil {
+		return l.used()
+	}
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	var n int64
+	for _, seg := range l.index.segments {
+		n += seg.disk.Load()
+	}
+	if l.index.quarantined > 0 {
+		for _, name := range quarantines(l.opt.Dir) {
+			n += fsx.Usage(filepath.Join(l.opt.Dir, name))
+		}
+	}
+	return n
+}
+
+// dropOldest removes what is oldest: quarantined segments first, for their events
+// are counted as lost already. False says that nothing is left.
+func (j *janitor) dropOldest() (bool, error) {
+	x := j.l.index
+	if old := quarantines(j.l.opt.Dir); len(old) > 0 {
+		j.l.log.Error("queue at max_size: removing a quarantined segment", "quarantine", old[0])
+		if err := os.RemoveAll(filepath.Join(j.l.opt.Dir, old[0])); err != nil {
+			return false, fmt.Errorf("remove a quarantined segment: %w", err)
+		}
+		x.mu.Lock()
+		x.quarantined = len(old) - 1
+		x.mu.Unlock()
+		return true, nil
+	}
+	x.mu.Lock()
+	var oldest *segmentInfo
+	if len(x.segments) > 0 && x.segments[0] != x.active {
+		oldest = x.segments[0]
+	}
+	x.mu.Unlock()
+	if oldest == nil {
+		return false, nil
+	}
+	x.giveUp(oldest, queue.LostMaxSize)
+	return true, j.remove(oldest, false)
+}
+
+// quarantines returns the names of the quarantined segments, oldest first.
+func quarantines(dir string) (names []string) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), quarantinePrefix) {
+			names = append(names, f.Name())
+		}
+	}
+	slices.Sort(names)
+	return names
 }

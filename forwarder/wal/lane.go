@@ -1,191 +1,129 @@
 package wal
 
-// maxLanes bounds the lanes of one log, so that a ledger always fits its slot.
-const maxLanes = 4096
+import (
+	"sync/atomic"
 
-// lane is one ordered sequence of records. Log.mu guards it.
-type lane struct {
-	name   string
-	id     uint16 // 0 until the writer has given it one
-	last   uint64 // the highest sequence ever given out
-	synced uint64 // the highest sequence that is durable
-	acked  uint64 // the cursor: the highest acknowledged sequence
-	lost   []span // gone and not yet passed by the cursor; ascending, apart
-	head   int64  // Unix ms of about the oldest unacknowledged record; 0 when none
-	news   chan struct{}
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+)
 
-	// While the writer builds a group, the lane's entries in it as a chain; -1
-	// when there is none. Only the writer uses them.
+// MaxLaneName is the size in bytes of the longest name of a lane.
+const MaxLaneName = 255
+
+// Lane is one ordered sequence of records of a Log.
+type Lane struct {
+	log      *Log
+	name     string
+	buffered atomic.Int64 // records in the buffer, and taken from it
+
+	// index.mu guards these.
+	id       uint32 // 0 until the writer has given it one
+	users    int
+	last     uint64 // the highest committed sequence
+	durable  uint64 // the highest that a loss of power leaves
+	acked    uint64 // the cursor
+	pending  uint64 // records in spans
+	spans    spans
+	headAt   int64   // Unix ms of about the oldest pending record; 0 when there is none
+	readTo   uint64  // the highest sequence that was read
+	hints    [4]hint // where reads have ended lately
+	nextHint int
+	unread   int64 // about the bytes behind readTo
+	await    int64 // call fires when so many bytes are unread; 0 when none is armed
+	call     func()
+
+	// The writer's: the highest sequence given out, and, while it builds a group,
+	// the lane's entries in it as a chain; -1 when there is none.
+	given                uint64
 	chainHead, chainTail int
 }
 
-// span is a range of sequences, both ends included.
-type span struct{ first, last uint64 }
+// hint is where the reader of a lane goes on: the sequences behind after begin in
+// a block of that number, or a later one, of the segment.
+type hint struct {
+	seg   *segmentInfo
+	after uint64
+	block uint64
+}
 
-// lane returns the lane of that name, made if need be; nil when it may not be.
-// Log.mu must be held.
-func (l *Log) lane(name string) *lane {
-	if ln := l.lanes[name]; ln != nil {
-		return ln
+// Lane returns the lane of a name, which is made if need be. Each call is to be
+// followed by one of Release.
+func (l *Log) Lane(name string) *Lane { return l.index.lane(name, l) }
+
+// Release says that the lane is not used any more. The log forgets a lane that
+// nobody uses when all its records have ended.
+func (ln *Lane) Release() {
+	x := ln.log.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	ln.users--
+	if ln.users > 0 {
+		return
 	}
-	if name == "" || len(name) > 255 || len(l.lanes) >= maxLanes {
+	ln.call, ln.await = nil, 0
+	x.forgetLocked(ln)
+	x.changedLocked() // the writer looks at those that cannot be forgotten yet
+}
+
+// Append adds a record. It works in memory only and never waits. The log owns rec
+// from then on. Class says what is shed first when the buffer is full, or the
+// log near its maximum size. Errors: queue.ErrFull, queue.ErrTooLarge,
+// queue.ErrClosed.
+func (ln *Lane) Append(class queue.Class, rec []byte) error {
+	if len(rec) > MaxRecord || class >= queue.Classes {
+		return queue.ErrTooLarge
+	}
+	return ln.log.buffer.add(entry{lane: ln, data: rec, at: ln.log.wall().UnixMilli(), class: class})
+}
+
+// Acknowledged implements queue.Source.
+func (ln *Lane) Acknowledged() queue.Position {
+	x := ln.log.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return queue.At(x.incarnation, ln.acked)
+}
+
+// Acknowledge implements queue.Source. The cursor reaches the disk within a second.
+func (ln *Lane) Acknowledge(upto queue.Position) (from queue.Position) {
+	return ln.log.index.acknowledge(ln, upto)
+}
+
+// Await implements queue.Source.
+func (ln *Lane) Await(after queue.Position, bytes int, f func()) {
+	x := ln.log.index
+	x.mu.Lock()
+	ln.call, ln.await = f, int64(max(bytes, 1))
+	if after.Offset(x.incarnation) < ln.readTo {
+		ln.unread = max(ln.unread, 1) // it reads again
+	}
+	call := ln.dueLocked()
+	x.mu.Unlock()
+	if call != nil {
+		call()
+	}
+}
+
+// dueLocked returns the armed call if it is due, and disarms it.
+func (ln *Lane) dueLocked() (call func()) {
+	if ln.await == 0 || ln.unread < ln.await {
 		return nil
 	}
-	ln := &lane{name: name, news: make(chan struct{}, 1), chainHead: -1}
-	l.lanes[name] = ln
-	return ln
+	call, ln.call, ln.await = ln.call, nil, 0
+	return call
 }
 
-// Wait returns the channel that receives a signal when lane may have something
-// new to read. Signals are not counted: read until Read returns nothing. A name
-// that cannot be a lane yields a channel that never receives.
-func (l *Log) Wait(name string) <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if ln := l.lane(name); ln != nil {
-		return ln.news
-	}
-	return nil
-}
-
-// Acked returns the lane's cursor: the highest acknowledged sequence, 0 at first.
-// Before the directory has been opened it is 0 as well.
-func (l *Log) Acked(name string) uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if ln := l.lanes[name]; ln != nil {
-		return ln.acked
-	}
-	return 0
-}
-
-// Ack acknowledges all records of lane up to seq. It never moves backwards nor
-// past what is committed. It is written to disk within a second.
-func (l *Log) Ack(name string, seq uint64) {
-	l.mu.Lock()
-	ln := l.lanes[name]
-	if ln == nil || min(seq, ln.synced) <= ln.acked {
-		l.mu.Unlock()
-		return
-	}
-	ln.acked = min(seq, ln.synced)
-	l.ackedLocked(ln)
-	l.mu.Unlock()
-}
-
-// ackedLocked follows up a cursor that has moved.
-func (l *Log) ackedLocked(ln *lane) {
-	ln.passLost()
-	if ln.acked >= ln.synced {
-		ln.head = 0
-	}
-	if !l.acksDirty.Swap(true) {
-		nudge(l.wake)
-	}
-	if l.drainedLocked() {
-		nudge(l.tidyUp)
-	}
-	if l.active != nil && l.active.bytes.Load() >= l.drainedBytes() && l.idleLocked() {
-		nudge(l.wake)
-	}
-}
-
-// idleLocked reports whether nothing committed awaits an acknowledgement.
-func (l *Log) idleLocked() bool {
-	for _, ln := range l.lanes {
-		if ln.acked < ln.synced {
-			return false
+// wakeAll returns all armed calls, because Read may have something else to say.
+func (x *index) wakeAll() (calls []func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, l := range x.names {
+		if l.call != nil {
+			calls = append(calls, l.call)
+			l.call, l.await = nil, 0
 		}
 	}
-	return true
+	return calls
 }
 
-// lose records that s cannot be delivered and counts what was not known before.
-// Log.mu must be held.
-func (l *Log) lose(ln *lane, s span, cause LossCause) {
-	n := ln.addLost(s)
-	if n == 0 {
-		return
-	}
-	l.counts.addLost(cause, n)
-	l.log.Error("records of the queue are lost", "lane", ln.name, "cause", string(cause),
-		"records", n, "first", s.first, "last", s.last)
-	if before := ln.acked; ln.passLost() != before {
-		l.ackedLocked(ln)
-	}
-}
-
-// addLost merges s into the lost ranges and returns how many sequences of it
-// were neither lost nor acknowledged before.
-func (ln *lane) addLost(s span) uint64 {
-	s.first = max(s.first, ln.acked+1)
-	if s.first > s.last {
-		return 0
-	}
-	n := s.last - s.first + 1
-	merged := make([]span, 0, len(ln.lost)+1)
-	for i, o := range ln.lost {
-		if o.last+1 < s.first {
-			merged = append(merged, o)
-			continue
-		}
-		if s.last+1 < o.first {
-			merged = append(merged, s)
-			ln.lost = append(merged, ln.lost[i:]...)
-			return n
-		}
-		if lo, hi := max(o.first, s.first), min(o.last, s.last); lo <= hi {
-			n -= hi - lo + 1
-		}
-		s = span{min(s.first, o.first), max(s.last, o.last)}
-	}
-	ln.lost = append(merged, s)
-	return n
-}
-
-// without returns the parts of s that are neither lost nor acknowledged.
-func (ln *lane) without(s span) (parts []span) {
-	s.first = max(s.first, ln.acked+1)
-	for _, o := range ln.lost {
-		if o.last < s.first || o.first > s.last {
-			continue
-		}
-		if o.first > s.first {
-			parts = append(parts, span{s.first, o.first - 1})
-		}
-		s.first = o.last + 1
-	}
-	if s.first <= s.last {
-		parts = append(parts, s)
-	}
-	return parts
-}
-
-// passLost moves the cursor over lost ranges that follow it and returns it.
-func (ln *lane) passLost() uint64 {
-	for len(ln.lost) > 0 && ln.lost[0].first <= ln.acked+1 {
-		ln.acked = max(ln.acked, ln.lost[0].last)
-		ln.lost = ln.lost[1:]
-	}
-	return ln.acked
-}
-
-// skipLost returns the position from which a read after seq really begins.
-func (ln *lane) skipLost(seq uint64) uint64 {
-	for _, s := range ln.lost {
-		if s.first <= seq+1 && seq < s.last {
-			seq = s.last
-		}
-	}
-	return seq
-}
-
-// backlog counts the lane's records that are committed, readable as far as is
-// known, and not acknowledged.
-func (ln *lane) backlog() uint64 {
-	n := ln.synced - ln.acked
-	for _, s := range ln.lost {
-		n -= s.last - s.first + 1
-	}
-	return n
-}
+// Interface guards
+var _ queue.Source = (*Lane)(nil)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -41,8 +39,7 @@ func BenchmarkLossWindow(b *testing.B) {
 func lossWindow(b *testing.B, sync SyncPolicy, power bool, long time.Duration) time.Duration {
 	d := newLoopDisk(b)
 	dir := filepath.Join(d.dir, "wal")
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), paceDirEnv+"="+dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
+	cmd := child(paceDirEnv, dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}

@@ -3,372 +3,393 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
-	"sort"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/block"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/manifest"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/segment"
+	"github.com/intilery/caddy-intilery/internal/fsx"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
 const (
-	generationPrefix = "gen-"
-	removedPrefix    = "removed-"
-	quarantinePrefix = "quarantine-"
-	sentinelName     = "OPENING"
+	// jump is how far sequences jump at an open that does not follow a Close: the
+	// manifest may lag by syncDelay, and sequences given out in that time must not
+	// come again.
+	jump = 1 << 20
+	// lastChance is how long records that are overdue at start may still be taken.
+	// It also covers for a clock that is wrong when a machine starts.
+	lastChance = 10 * time.Minute
 )
 
-// maxCrashes is how often Badger may take the process down while it opens a
-// generation before that generation is put aside. Not at the first time: a kill
-// from outside that hits this moment must not put good records aside.
-const maxCrashes = 2
-
-// lastChance is how long records that are overdue at start may still be taken.
-// It also covers for a clock that is wrong when a machine starts.
-const lastChance = 10 * time.Minute
-
-var (
-	errLocked = errors.New("another process has it open")
-	errHeld   = errors.New("free space is below the floor")
-	// errDamaged marks errors that lie in a generation's files.
-	errDamaged = errors.New("damaged generation")
-)
-
-// prepare takes the directory and reads what it holds, short of the newest
-// generation. It is called until it succeeds and then never again.
-func (l *Log) prepare() error {
-	if l.lock == nil {
-		if err := os.MkdirAll(l.opt.Dir, 0o700); err != nil {
+// open takes the directory and reads what it holds. Nothing but the lock is
+// written before it is known that all of it can be read. It is called until it
+// succeeds, and then never again.
+func (w *writer) open() error {
+	l, dir := w.l, w.l.opt.Dir
+	if w.lock == nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("create the directory: %w", err)
 		}
-		lock, err := lockDir(filepath.Join(l.opt.Dir, "lock"))
+		fsx.OverwriteInPlace(dir)
+		lock, err := fsx.LockFile(filepath.Join(dir, lockName))
 		if err != nil {
 			return err
 		}
-		l.lock = lock
+		w.lock = lock
 	}
-	if err := l.checkKeys(); err != nil {
+	ld := loader{log: l, lanes: make(map[uint32]*loadedLane)}
+	if err := ld.read(); err != nil {
 		return err
 	}
-	if !l.w.loaded {
-		if err := l.load(); err != nil {
-			return err
-		}
-		l.w.loaded = true
+	w.groups.nextBlock = ld.install()
+	if err := l.checkpoint.open(dir); err != nil {
+		return err
 	}
-	// The newest is checked when it becomes the active one.
-	for {
-		l.mu.Lock()
-		var g *generation
-		for _, o := range l.gens[:max(0, len(l.gens)-1)] {
-			if o.unchecked {
-				g = o
-				break
-			}
-		}
-		l.mu.Unlock()
-		if g == nil {
-			break
-		}
-		if err := l.check(g, false); err != nil {
-			return err
+	for _, seg := range ld.unindexed {
+		if err := l.checkpoint.writeIndex(seg, l.opt.Keys.SealingID()); err != nil {
+			l.log.Warn("a segment's index cannot be written; it is made up again at the next start", "segment", seg.number, "error", err)
 		}
 	}
-	l.mu.Lock()
-	l.prepared = true
-	l.weighDue.Store(true)
-	for _, ln := range l.lanes {
-		nudge(ln.news)
+	l.index.mu.Lock()
+	l.index.ready = true
+	l.index.mu.Unlock()
+	close(l.opened)
+	for _, call := range l.index.wakeAll() {
+		call()
 	}
-	l.mu.Unlock()
-	nudge(l.tidyUp)
+	l.janitor.nudge()
 	return nil
 }
 
-// checkKeys returns ErrKey when there is a generation that the keys do not open.
-// It comes before anything is touched.
-func (l *Log) checkKeys() error {
-	if l.keys == nil {
-		k, err := NewKeyring(l.opt.Keys)
-		if err != nil {
-			return err
-		}
-		l.keys, l.dec.keys = k, k
-	}
-	files, err := os.ReadDir(l.opt.Dir)
-	if err != nil {
-		return fmt.Errorf("list the directory: %w", err)
-	}
-	for _, f := range files {
-		if strings.HasPrefix(f.Name(), generationPrefix) && !l.keys.opens(filepath.Join(l.opt.Dir, f.Name())) {
-			return fmt.Errorf("%s: %w", f.Name(), ErrKey)
-		}
-	}
-	return nil
+// loader finds out what a directory holds.
+type loader struct {
+	log   *Log
+	state *manifest.State
+	trust bool // the manifest is whole
+
+	segments    []*loadedSegment // ascending
+	lanes       map[uint32]*loadedLane
+	incarnation uint64
+	clean       bool
+	quarantined int
+
+	unindexed []*segmentInfo // once installed
 }
 
-// load reads the ledger and the directory.
-func (l *Log) load() error {
-	st, found, whole, err := l.ledger.load()
-	if err != nil {
-		return err
-	}
-	files, err := os.ReadDir(l.opt.Dir)
-	if err != nil {
-		return fmt.Errorf("list the directory: %w", err)
-	}
-	onDisk := make(map[uint64]bool)
-	quarantined := 0
-	for _, f := range files {
-		name := f.Name()
-		if strings.HasPrefix(name, removedPrefix) {
-			if err := os.RemoveAll(filepath.Join(l.opt.Dir, name)); err != nil {
-				l.log.Warn("a drained generation cannot be removed", "dir", name, "error", err)
-			}
-		}
-		if strings.HasPrefix(name, quarantinePrefix) {
-			quarantined++
-		}
-		if num, ok := strings.CutPrefix(name, generationPrefix); ok && f.IsDir() {
-			if n, err := strconv.ParseUint(num, 10, 64); err == nil && genName(n) == name {
-				onDisk[n] = true
-			}
-		}
-	}
-	if found && !whole {
-		l.log.Error("a part of the queue's ledger is damaged; it is made up from the generations", "dir", l.opt.Dir)
-	}
-	if st == nil {
-		st = &state{}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.counts.quarantined = quarantined
-	l.nextGen = max(st.nextGen, 1)
-	l.w.skip = st.loose
-	for _, s := range st.lanes {
-		ln := l.adoptLane(s.id, s.name)
-		if ln == nil {
-			return fmt.Errorf("%w: more lanes than allowed, or two of one name", errLedger)
-		}
-		ln.acked, ln.synced, ln.last = s.acked, s.synced, s.last
-	}
-	for i, s := range st.gens {
-		age := min(max(l.wall().Sub(time.Unix(s.born, 0)), 0), l.opt.MaxAge-min(lastChance, l.opt.MaxAge))
-		g := l.newGeneration(s.n, l.now().Add(-age))
-		for id, r := range s.ranges {
-			if l.byID[id] != nil {
-				g.ranges[id], g.synced[id] = r, r.last
-			}
-		}
-		if !onDisk[s.n] {
-			for id, r := range g.ranges {
-				l.lose(l.byID[id], r, LostMissing)
-			}
-			continue
-		}
-		delete(onDisk, s.n)
-		// The last one took writes when the ledger was written, and more since,
-		// even if there is a newer one that the ledger does not know.
-		g.unchecked = !whole || st.loose || i == len(st.gens)-1
-		l.gens = append(l.gens, g)
-	}
-	for n := range onDisk {
-		g := l.newGeneration(n, l.now())
-		g.unchecked = true
-		l.gens = append(l.gens, g)
-	}
-	sort.Slice(l.gens, func(i, j int) bool { return l.gens[i].n < l.gens[j].n })
-	for i, g := range l.gens {
-		g.bytes.Store(dirBytes(g.dir))
-		l.nextGen = max(l.nextGen, g.n+1)
-		g.unchecked = g.unchecked || i == len(l.gens)-1
-	}
-	for _, ln := range l.byID {
-		ln.head = l.headLocked(ln)
-	}
-	return nil
+// loadedSegment is a segment in the directory, in the manifest, or in both.
+type loadedSegment struct {
+	*segmentInfo
+	onDisk  bool
+	must    map[uint32]manifest.Range // what it must hold
+	holds   map[uint32]manifest.Range // what was found, if it was looked into
+	foreign bool                      // it has blocks of another log
 }
 
-// headLocked returns the best lower bound known of when the lane's oldest
-// unacknowledged record was appended, as Unix ms; 0 when there is none.
-func (l *Log) headLocked(ln *lane) int64 {
-	for _, g := range l.gens {
-		if r, ok := g.ranges[ln.id]; ok && r.last > ln.acked {
-			return l.wall().Add(-l.now().Sub(g.born)).UnixMilli()
-		}
-	}
-	return 0
+type loadedLane struct {
+	name        string
+	acked, last uint64
 }
 
-// adoptLane returns the lane that has this id and name, made if need be; nil
-// when either belongs to another one.
-func (l *Log) adoptLane(id uint16, name string) *lane {
-	ln := l.lane(name)
-	if ln == nil || ln.id != 0 && ln.id != id || l.byID[id] != nil && l.byID[id] != ln {
-		return nil
-	}
-	ln.id = id
-	l.byID[id] = ln
-	return ln
-}
-
-// check opens g and compares it with the ledger. A generation that cannot be
-// opened for reasons of its own is quarantined; err is then nil as for success.
-func (l *Log) check(g *generation, write bool) error {
-	g.mu.Lock()
-	err := l.openGeneration(g, write)
-	damaged := false
-	if err == nil {
-		damaged, err = l.compare(g)
-	}
-	if err == nil {
-		err = l.vouch(g)
-	}
-	g.mu.Unlock()
-	if errors.Is(err, errDamaged) {
-		l.w.skip = true
-		return l.quarantine(g, err)
-	}
+// read reads the manifest, the indexes, and the segments that have none.
+func (ld *loader) read() error {
+	dir := ld.log.opt.Dir
+	state, damaged, err := manifest.Load(dir)
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	g.unchecked = false
-	l.mu.Unlock()
+	ld.trust = state != nil && !damaged
 	if damaged {
-		l.w.skip = true
+		ld.log.log.Error("the queue's manifest is damaged; it is made up from the segments, and some events may be sent again", "dir", dir)
 	}
-	return nil
-}
-
-// openGeneration opens g for reading, or also for writing. A closed generation
-// that Badger has left without a memtable is opened read-only where possible:
-// that writes nothing. The error is errDamaged when g's files are at fault.
-// g.mu must be held alone.
-func (l *Log) openGeneration(g *generation, write bool) error {
-	g.used.Store(l.now().UnixNano())
-	if g.db != nil {
-		return nil
+	if state == nil {
+		state = &manifest.State{}
 	}
-	if g.gone {
-		return errDamaged
+	ld.state, ld.incarnation = state, state.Log.Incarnation
+	for id, s := range state.Lanes {
+		ld.lanes[id] = &loadedLane{s.Name, s.Acked, s.Last}
 	}
-	sealed, err := isSealed(g.dir)
-	if err != nil {
+	if err := ld.list(); err != nil {
 		return err
 	}
-	readOnly := sealed && !write && runtime.GOOS != "windows"
-	if !readOnly && l.spaceLow() {
-		return errHeld
-	}
-	sentinel := filepath.Join(g.dir, sentinelName)
-	crashes := readSentinel(sentinel)
-	if crashes >= maxCrashes {
-		return fmt.Errorf("%w: the process has died %d times while opening it", errDamaged, crashes)
-	}
-	if err := writeSentinel(sentinel, crashes+1); err != nil {
-		return err
-	}
-	db, err := l.tryOpen(g.dir, readOnly)
-	if err != nil && strings.Contains(err.Error(), newFileText) {
-		l.log.Debug("a generation did not open at once; trying again", "generation", g.n)
-		db, err = l.tryOpen(g.dir, readOnly)
-	}
-	// A sentinel that stays for lack of anything but crashes counts as one.
-	if rmErr := os.Remove(sentinel); rmErr != nil {
-		l.log.Warn("an opening mark cannot be removed", "error", rmErr)
-	}
-	if err != nil {
-		if isPassing(err) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	g.db, g.readOnly = db, readOnly
-	return nil
-}
-
-// tryOpen clears what Badger stumbles over and opens dir. A panic becomes an error.
-func (l *Log) tryOpen(dir string, readOnly bool) (db *badger.DB, err error) {
-	if !readOnly {
-		if err := clearEmpty(dir); err != nil {
-			return nil, err
-		}
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("badger panicked: %v", p)
-		}
-	}()
-	return l.openDB(badgerOptions(dir, readOnly, l.log))
-}
-
-// clearEmpty removes files with no bytes that a crash has left in the making.
-func clearEmpty(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("list a generation: %w", err)
-	}
-	for _, f := range files {
-		ext := filepath.Ext(f.Name())
-		if ext != ".mem" && ext != ".vlog" {
-			continue
-		}
-		if fi, err := f.Info(); err == nil && fi.Size() == 0 {
-			if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
-				return fmt.Errorf("clear a generation: %w", err)
+	ld.expect()
+	for _, seg := range ld.segments {
+		if seg.onDisk && !(seg.indexed && ld.trust && ld.knows(seg)) {
+			if err := ld.look(seg); err != nil {
+				return err
 			}
 		}
 	}
+	ld.clean = ld.trust && state.Log.Clean || !damaged && len(ld.segments) == 0
 	return nil
 }
 
-// isSealed reports whether Badger can open dir without writing: it has a
-// manifest and no memtable to replay.
-func isSealed(dir string) (bool, error) {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return false, fmt.Errorf("list a generation: %w", err)
+// knows reports whether the manifest knows the lanes of an indexed segment. One
+// whose end is damaged or was not written yet does not: it is behind the index.
+func (ld *loader) knows(seg *loadedSegment) bool {
+	for id := range seg.must {
+		if id >= ld.state.Log.NextLane {
+			return false
+		}
 	}
-	manifest, mem := false, false
+	return true
+}
+
+// list finds the segments and reads their indexes.
+func (ld *loader) list() error {
+	files, err := os.ReadDir(ld.log.opt.Dir)
+	if err != nil {
+		return fmt.Errorf("list the directory: %w", err)
+	}
+	found := make(map[uint64]*loadedSegment)
+	add := func(n uint64) *loadedSegment {
+		if found[n] == nil {
+			s := ld.state.Segments[n]
+			seg := ld.log.segments.info(n, ld.moment(s.Begun))
+			seg.first, seg.last = s.First, s.Last
+			seg.latest = ld.moment(s.Ended)
+			found[n] = &loadedSegment{segmentInfo: seg, must: make(map[uint32]manifest.Range)}
+			ld.segments = append(ld.segments, found[n])
+		}
+		return found[n]
+	}
+	for n := range ld.state.Segments {
+		add(n)
+	}
 	for _, f := range files {
-		manifest = manifest || f.Name() == badger.ManifestFilename
-		mem = mem || filepath.Ext(f.Name()) == ".mem"
+		if strings.HasPrefix(f.Name(), quarantinePrefix) {
+			ld.quarantined++
+		}
+		if n, ok := segmentNumber(f.Name()); ok && f.IsDir() {
+			seg := add(n)
+			seg.onDisk = true
+			seg.disk.Store(fsx.Usage(seg.path))
+		}
 	}
-	return manifest && !mem, nil
+	for _, seg := range ld.segments {
+		x, err := manifest.ReadIndex(seg.path + indexSuffix)
+		if err != nil {
+			return err
+		}
+		if x == nil || ld.incarnation != 0 && x.Incarnation != ld.incarnation {
+			continue
+		}
+		if !ld.log.opt.Keys.HasID(x.Key) {
+			return fmt.Errorf("%s: %w", filepath.Base(seg.path), seal.ErrKey)
+		}
+		ld.incarnation = x.Incarnation
+		seg.first, seg.last, seg.must, seg.indexed = x.First, x.Last, x.Lanes, true
+	}
+	slices.SortFunc(ld.segments, func(a, b *loadedSegment) int { return int(a.number) - int(b.number) })
+	return nil
 }
 
-func readSentinel(path string) int {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0
+// moment is the running clock's time of a time of day that was written down; now
+// when that is 0. It is not so long ago that records would expire at once.
+func (ld *loader) moment(unix int64) time.Time {
+	l := ld.log
+	if unix == 0 {
+		return l.now()
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		return 1 // the crash was that of the sentinel's own writing, or of the disk
-	}
-	return n
+	age := max(l.wall().Sub(time.Unix(unix, 0)), 0)
+	return l.now().Add(-min(age, max(l.opt.MaxAge-lastChance, 0)))
 }
 
-func writeSentinel(path string, n int) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("mark a generation: %w", err)
+// expect says what the segments without an index must hold, by the manifest: of
+// each lane what follows its first sequence there, up to the next segment's or
+// to the lane's last.
+func (ld *loader) expect() {
+	for i, seg := range ld.segments {
+		if seg.indexed {
+			continue
+		}
+		for id, first := range ld.state.Segments[seg.number].Lanes {
+			ln := ld.lanes[id]
+			if ln == nil {
+				continue
+			}
+			r := manifest.Range{First: first, Last: ln.last}
+			for _, later := range ld.segments[i+1:] {
+				next, ok := ld.state.Segments[later.number].Lanes[id]
+				if later.indexed {
+					var x manifest.Range
+					x, ok = later.must[id]
+					next = x.First
+				}
+				if ok {
+					r.Last = next - 1
+					break
+				}
+			}
+			if r.Last >= r.First {
+				seg.must[id] = r
+			}
+		}
 	}
-	_, err = f.WriteString(strconv.Itoa(n))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("mark a generation: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
 }
 
-// spaceLow reports whether writing must wait. What cannot be asked does not
-// hold the log up: if the disk is bad, the write will say so.
-func (l *Log) spaceLow() bool {
-	free, err := l.freeSpace(l.opt.Dir)
-	return err == nil && free < l.opt.FreeSpaceFloor
+// look finds out what a segment holds.
+func (ld *loader) look(seg *loadedSegment) error {
+	seg.holds = make(map[uint32]manifest.Range)
+	seg.first = 0
+	err := segment.Each(seg.path, findBlock, func(v []byte) error {
+		h, err := block.Check(v)
+		if err != nil {
+			return nil // it counts as lost when a reader misses it
+		}
+		if ld.incarnation == 0 {
+			ld.incarnation = h.Incarnation
+		}
+		if h.Incarnation != ld.incarnation {
+			seg.foreign = true
+			return nil
+		}
+		if !ld.log.decoder.Opens(h, v) {
+			return fmt.Errorf("%s: %w", filepath.Base(seg.path), seal.ErrKey)
+		}
+		if seg.first == 0 {
+			seg.first = h.Number
+		}
+		seg.last = max(seg.last, h.Number)
+		seg.latest = ld.moment(h.Time / 1000)
+		for i := range h.Lanes {
+			ld.found(seg, &h.Lanes[i])
+		}
+		return nil
+	})
+	if errors.Is(err, seal.ErrKey) {
+		return err
+	}
+	if err != nil {
+		ld.log.log.Error("a segment of the queue cannot be read", "segment", seg.number, "error", err)
+	}
+	return nil
+}
+
+// found notes what a block has of a lane.
+func (ld *loader) found(seg *loadedSegment, b *block.Lane) {
+	ln := ld.lanes[b.ID]
+	switch {
+	case ln == nil && ld.trust && b.ID < ld.state.Log.NextLane:
+		return // it was forgotten
+	case ln == nil:
+		ln = &loadedLane{name: b.Name, acked: b.First - 1}
+		ld.lanes[b.ID] = ln
+	case ln.name != b.Name:
+		seg.foreign = true
+		return
+	}
+	ln.last = max(ln.last, b.Last())
+	r := manifest.Range{First: b.First, Last: b.Last()}
+	if had, ok := seg.holds[b.ID]; ok {
+		r = manifest.Range{First: min(r.First, had.First), Last: max(r.Last, had.Last)}
+	}
+	seg.holds[b.ID] = r
+}
+
+// install gives the index what was found, counts what is missing, and returns
+// the number of the next block.
+func (ld *loader) install() (nextBlock uint64) {
+	x, l := ld.log.index, ld.log
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if ld.incarnation == 0 {
+		ld.incarnation = rand.Uint64() | 1
+	}
+	x.incarnation = ld.incarnation
+	x.floor, x.nextLane, x.nextSegment = ld.state.Log.Floor, max(ld.state.Log.NextLane, 1), max(ld.state.Log.NextSegment, 1)
+	x.quarantined = ld.quarantined
+	skip := uint64(jump)
+	if ld.clean {
+		skip = 0
+	}
+	x.floor += skip
+	for id, s := range ld.lanes {
+		ln := x.laneLocked(s.name, l)
+		if ln.id != 0 {
+			l.log.Error("two lanes of the queue have one name; what one of them holds is not sent", "lane", s.name)
+			continue
+		}
+		ln.id = id
+		ln.acked, ln.last = s.acked, max(s.last, s.acked)
+		ln.durable, ln.given = ln.last, ln.last+skip
+		ln.unread = 1 << 40 // not known
+		x.ids[id] = ln
+		x.nextLane = max(x.nextLane, id+1)
+	}
+	for _, seg := range ld.segments {
+		nextBlock = max(nextBlock, seg.last)
+		x.nextSegment = max(x.nextSegment, seg.number+1)
+		ld.installSegment(x, seg)
+	}
+	for _, ln := range x.ids {
+		x.forgetLocked(ln)
+	}
+	return nextBlock + skip + 1
+}
+
+// installSegment adds what a segment has of each lane to what is pending, and
+// counts what it must have and has not.
+func (ld *loader) installSegment(x *index, seg *loadedSegment) {
+	info := seg.segmentInfo
+	looked := seg.holds != nil
+	ranges := make(map[uint32]manifest.Range, max(len(seg.must), len(seg.holds)))
+	for _, m := range []map[uint32]manifest.Range{seg.must, seg.holds} {
+		for id, r := range m {
+			if had, ok := ranges[id]; ok {
+				r = manifest.Range{First: min(r.First, had.First), Last: max(r.Last, had.Last)}
+			}
+			ranges[id] = r
+		}
+	}
+	if seg.onDisk {
+		x.segments = append(x.segments, info)
+		info.damaged = seg.foreign
+		info.ended = info.latest
+		if looked {
+			info.indexed, info.lanes = false, ranges
+			ld.unindexed = append(ld.unindexed, info)
+		}
+	} else {
+		x.removed = append(x.removed, seg.number)
+		if !ld.trust {
+			return // it may have been removed because it was drained
+		}
+	}
+	for id, r := range ranges {
+		ln := x.ids[id]
+		if ln == nil || r.Last <= ln.acked {
+			continue
+		}
+		if len(ln.spans) == 0 {
+			ln.headAt = ld.log.wall().Add(info.begun.Sub(ld.log.now())).UnixMilli()
+		}
+		before := len(ln.spans)
+		ln.spans.add(span{info, max(r.First, ln.acked+1), r.Last})
+		if len(ln.spans) > before {
+			ln.pending += ln.spans[before].count()
+			info.left++
+		}
+		ln.last = max(ln.last, r.Last)
+		must, found := seg.must[id], seg.holds[id]
+		var n uint64
+		switch {
+		case !seg.onDisk, looked && found == manifest.Range{}:
+			n = x.loseLocked(ln, must.First, must.Last, queue.LostMissing)
+		case looked && must != manifest.Range{}:
+			if must.First < found.First {
+				n = x.loseLocked(ln, must.First, found.First-1, queue.LostMissing)
+			}
+			if found.Last < must.Last {
+				n += x.loseLocked(ln, found.Last+1, must.Last, queue.LostMissing)
+			}
+		}
+		info.damaged = info.damaged || n > 0
+	}
 }

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/block"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/manifest"
+	"github.com/intilery/caddy-intilery/forwarder/wal/internal/segment"
 )
 
 func TestDirectoryThatIsMended(t *testing.T) {
@@ -18,30 +21,16 @@ func TestDirectoryThatIsMended(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := open(t, quick(filepath.Join(dir, "wal")))
-	mustAppend(t, l, "a", 1, "held")
-	until(t, "the fault is noticed", func() bool { return l.Stats().Reason != "" && l.Stats().Condition == Opening })
+	mustAppend(t, l, "a", 1, "buffered")
+	until(t, "the fault is noticed", func() bool { return strings.Contains(l.Stats().Reason, "cannot be opened") })
+	if c := l.Stats().Condition; c != queue.Opening {
+		t.Errorf("condition %s", c)
+	}
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
 	mustFlush(t, l)
-	if recs := drain(t, l, "a", 0); len(recs) != 1 {
-		t.Errorf("read %v", recs)
-	}
-}
-
-// failOpen makes Badger fail to open existing generations in some way.
-func failOpen(times int, fail func() error) func(*Log) {
-	return func(l *Log) {
-		l.openDB = func(o badger.Options) (*badger.DB, error) {
-			if times > 0 {
-				times--
-				if err := fail(); err != nil {
-					return nil, err
-				}
-			}
-			return badger.Open(o)
-		}
-	}
+	wantTexts(t, drain(t, l, "a", 0), "buffered")
 }
 
 // prefilled returns options for a directory with 10 records in lane a, 4 of
@@ -50,248 +39,356 @@ func prefilled(t *testing.T) Options {
 	o := quick(t.TempDir())
 	l := open(t, o)
 	fill(t, l, "a", 0, 10)
-	l.Ack("a", 4)
+	acknowledge(l, "a", 4)
 	mustClose(t, l)
 	return o
 }
 
+// A segment that Badger does not open is read without it, and nothing is lost.
 func TestOpenFailures(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		times      int
-		fail       func() error
-		quarantine bool
-	}{
-		{"empty memtable", 1, func() error { return errors.New("while opening memtables err: Create a new file") }, false},
-		{"too many files", 1, func() error { return errors.New("open 00001.mem: too many open files") }, false},
-		{"damage", 1, func() error { return errors.New("manifest has bad magic") }, true},
-		{"panic", 1, func() error { panic("index out of range") }, true},
+	for name, fail := range map[string]func() error{
+		"damage":         func() error { return errors.New("manifest has bad magic") },
+		"too many files": func() error { return errors.New("open 00001.sst: too many open files") },
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			o := prefilled(t)
-			l := open(t, o, failOpen(c.times, c.fail))
+			l := open(t, o, faults(&segment.Faults{Open: fail}))
 			waitOpen(t, l)
-			s := l.Stats()
-			aside := generations(t, o.Dir, "quarantine-*")
-			if !c.quarantine {
-				if recs := drain(t, l, "a", 4); len(recs) != 6 || len(aside) != 0 || s.Condition != OK {
-					t.Fatalf("%d records, %q, %s", len(recs), aside, s.Condition)
-				}
-				return
-			}
-			if len(aside) != 1 || s.Condition != Degraded || s.Lost[LostQuarantined] != 6 || s.Quarantined != 1 {
-				t.Fatalf("%q, %s, lost %v", aside, s.Condition, s.Lost)
-			}
-			fill(t, l, "a", 10, 1) // it goes on, under sequences never used before
-			recs := drain(t, l, "a", l.Acked("a"))
-			if len(recs) != 1 || string(recs[0].Data) != "a 10" || recs[0].Seq <= seqSkip {
-				t.Fatalf("read %v", recs)
-			}
-			if n := l.Stats().Lost[LostQuarantined]; n != 6 {
-				t.Errorf("lost %d, want 6", n)
+			wantTexts(t, drain(t, l, "a", 4), "a 4", "a 5", "a 6", "a 7", "a 8", "a 9")
+			wantLost(t, l, nil)
+			if c := l.Stats().Condition; c != queue.OK {
+				t.Errorf("condition %s", c)
 			}
 		})
 	}
 }
 
-func TestSentinelOfACrash(t *testing.T) {
-	for crashes, quarantine := range map[int]bool{1: false, 2: true} {
-		o := prefilled(t)
-		gen := generations(t, o.Dir, "gen-*")[0]
-		if err := writeSentinel(filepath.Join(gen, sentinelName), crashes); err != nil {
-			t.Fatal(err)
-		}
-		l := open(t, o)
-		waitOpen(t, l)
-		lost := l.Stats().Lost[LostQuarantined]
-		if aside := generations(t, o.Dir, "quarantine-*"); (len(aside) == 1) != quarantine || (lost == 6) != quarantine {
-			t.Errorf("%d crashes: %q, lost %d", crashes, aside, lost)
-		}
-		if left := generations(t, o.Dir, "gen-*/"+sentinelName); len(left) != 0 {
-			t.Errorf("sentinels stay: %q", left)
-		}
-	}
-}
-
-func TestEmptyFilesAreCleared(t *testing.T) {
-	o := prefilled(t)
-	gen := generations(t, o.Dir, "gen-*")[0]
-	for _, name := range []string{"00007.mem", "000009.vlog"} {
-		if err := os.WriteFile(filepath.Join(gen, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l := open(t, o)
-	waitOpen(t, l)
-	if recs := drain(t, l, "a", 4); len(recs) != 6 || l.Stats().Condition != OK {
-		t.Errorf("%d records, %s", len(recs), l.Stats().Condition)
-	}
-}
-
-// damageLedger overwrites the given slots (0: the newer one).
-func damageLedger(t *testing.T, dir string, slots ...int64) {
+// damageManifest overwrites the state in the given files (0: the newer one).
+func damageManifest(t *testing.T, dir string, files ...int) {
 	t.Helper()
-	ld := ledger{path: filepath.Join(dir, "ledger")}
-	if _, _, _, err := ld.load(); err != nil {
-		t.Fatal(err)
+	paths := glob(t, dir, "manifest-*")
+	slices.SortFunc(paths, func(a, b string) int { return int(epoch(t, b)) - int(epoch(t, a)) })
+	for _, i := range files {
+		f, err := os.OpenFile(paths[i], os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("garbage"), 30); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
 	}
-	f, err := os.OpenFile(ld.path, os.O_RDWR, 0)
+}
+
+func epoch(t *testing.T, path string) byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	for _, s := range slots {
-		newer := 1 - ld.slot
-		if _, err := f.WriteAt([]byte("garbage"), (newer+s)%2*slotSize+ledgerHeader); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return b[11]
 }
 
-func TestDamagedLedger(t *testing.T) {
+func TestDamagedManifest(t *testing.T) {
+	type files = map[string][]byte
 	for _, c := range []struct {
 		name   string
-		damage func(t *testing.T, dir string, early []byte)
+		damage func(t *testing.T, dir string, early files)
 		acked  []uint64 // what the cursor may be
 	}{
-		{"newer slot", func(t *testing.T, dir string, _ []byte) { damageLedger(t, dir, 0) }, []uint64{0, 2}},
-		{"older slot", func(t *testing.T, dir string, _ []byte) { damageLedger(t, dir, 1) }, []uint64{2}},
-		{"both slots", func(t *testing.T, dir string, _ []byte) { damageLedger(t, dir, 0, 1) }, []uint64{0}},
-		{"newer slot, the older from long ago", func(t *testing.T, dir string, early []byte) {
-			if err := os.WriteFile(filepath.Join(dir, "ledger"), early, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			damageLedger(t, dir, 0)
+		{"newer file", func(t *testing.T, dir string, _ files) { damageManifest(t, dir, 0) }, []uint64{0, 2}},
+		{"older file", func(t *testing.T, dir string, _ files) { damageManifest(t, dir, 1) }, []uint64{2}},
+		{"both files", func(t *testing.T, dir string, _ files) { damageManifest(t, dir, 0, 1) }, []uint64{0}},
+		{"newer file, the older from long ago", func(t *testing.T, dir string, early files) {
+			restore(t, early)
+			damageManifest(t, dir, 0)
 		}, []uint64{0}},
-		{"removed", func(t *testing.T, dir string, _ []byte) { os.Remove(filepath.Join(dir, "ledger")) }, []uint64{0}},
-		{"truncated", func(t *testing.T, dir string, _ []byte) { os.Truncate(filepath.Join(dir, "ledger"), 30) }, []uint64{0}},
+		{"removed", func(t *testing.T, dir string, _ files) {
+			for _, path := range glob(t, dir, "manifest-*") {
+				os.Remove(path)
+			}
+		}, []uint64{0}},
+		{"truncated", func(t *testing.T, dir string, _ files) {
+			for _, path := range glob(t, dir, "manifest-*") {
+				os.Truncate(path, 30)
+			}
+		}, []uint64{0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := quick(t.TempDir())
-			o.GenerationBytes = 1 // one for each flush
 			l := open(t, o)
-			var early []byte
+			var early files
 			for i := range 4 {
 				if i == 2 {
-					var err error
-					if early, err = os.ReadFile(filepath.Join(o.Dir, "ledger")); err != nil {
-						t.Fatal(err)
-					}
+					early = saved(t, o.Dir)
 				}
 				fill(t, l, "a", 5*i, 5)
 				fill(t, l, fmt.Sprint("b", i), 0, 1)
+				rotate(l)
 			}
-			l.Ack("a", 2)
+			acknowledge(l, "a", 2)
+			incarnation := at(l, 0)
+			mustClose(t, l)
+			// Two starts, so that both files have been used.
+			l = open(t, o)
+			waitOpen(t, l)
 			mustClose(t, l)
 			c.damage(t, o.Dir, early)
 
 			l = open(t, o)
 			waitOpen(t, l)
-			if acked := l.Acked("a"); !slices.Contains(c.acked, acked) {
-				t.Errorf("acked %d", acked)
+			if at(l, 0) != incarnation {
+				t.Error("the log has another incarnation, and old tombstones do not match")
 			}
-			recs := drain(t, l, "a", l.Acked("a"))
-			if len(recs) != 20-int(l.Acked("a")) || string(recs[len(recs)-1].Data) != "a 19" {
-				t.Fatalf("read %d records", len(recs))
+			cursor := acked(l, "a")
+			if !slices.Contains(c.acked, cursor) {
+				t.Errorf("acknowledged %d", cursor)
+			}
+			recs := drain(t, l, "a", cursor)
+			if len(recs) != 20-int(cursor) || string(recs[len(recs)-1].Data) != "a 19" {
+				t.Fatalf("read %q", texts(recs))
 			}
 			for i := range 4 {
-				if recs := drain(t, l, fmt.Sprint("b", i), 0); len(recs) != 1 {
-					t.Errorf("lane b%d: %d records", i, len(recs))
-				}
+				wantTexts(t, drain(t, l, fmt.Sprint("b", i), 0), fmt.Sprintf("b%d 0", i))
 			}
 			fill(t, l, "a", 20, 1)
-			if recs := drain(t, l, "a", recs[len(recs)-1].Seq); len(recs) != 1 || recs[0].Seq != 21 {
-				t.Errorf("read %v", recs)
-			}
-			if s := l.Stats(); s.Condition != OK || len(s.Lost) != 0 {
-				t.Errorf("%s, lost %v", s.Condition, s.Lost)
-			}
+			wantTexts(t, drain(t, l, "a", offset(l, recs[len(recs)-1].Position)), "a 20")
+			wantLost(t, l, nil)
 		})
 	}
 }
 
-// A generation that vanishes, or loses its end, is counted to the record.
+// A segment that vanishes, or loses blocks, is counted to the record, and one
+// that has lost some is set aside and not deleted.
 func TestLossIsCounted(t *testing.T) {
 	t.Run("directory removed", func(t *testing.T) {
 		o := prefilled(t)
-		if err := os.RemoveAll(generations(t, o.Dir, "gen-*")[0]); err != nil {
+		if err := os.RemoveAll(segmentDirs(t, o.Dir)[0]); err != nil {
 			t.Fatal(err)
 		}
 		l := open(t, o)
 		waitOpen(t, l)
-		if n := l.Stats().Lost[LostMissing]; n != 6 || l.Acked("a") != 10 {
-			t.Errorf("lost %d, acked %d", n, l.Acked("a"))
+		wantLost(t, l, map[queue.LossCause]uint64{queue.LostMissing: 6})
+		if n := l.Stats().TotalPending(); n != 0 {
+			t.Errorf("%d pending", n)
 		}
 	})
-	t.Run("records deleted", func(t *testing.T) {
+	t.Run("blocks damaged", func(t *testing.T) {
 		o := quick(t.TempDir())
 		l := open(t, o)
 		for i := range 10 {
-			fill(t, l, "a", i, 1) // ten packs
+			fill(t, l, "a", i, 1) // ten blocks
 		}
 		mustClose(t, l)
-		db, err := badger.Open(badgerOptions(generations(t, o.Dir, "gen-*")[0], false, l.log))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = db.Update(func(txn *badger.Txn) error {
-			for _, seq := range []uint64{1, 4, 5, 10} {
-				if err := txn.Delete(packKey(1, seq)); err != nil {
-					return err
-				}
-			}
-			return txn.Set(packKey(1, 8), []byte("not a pack"))
-		})
-		if err := errors.Join(err, db.Close()); err != nil {
-			t.Fatal(err)
-		}
+		spoil(t, segmentDirs(t, o.Dir)[0], 1, 4, 5, 8, 10)
 		l = open(t, o)
 		waitOpen(t, l)
-		if n := l.Stats().Lost[LostMissing]; n != 1 { // the end, before anybody reads
-			t.Errorf("lost %d at open, want 1", n)
-		}
 		for range 2 { // reading again counts nothing twice
-			var got []string
-			for _, r := range drain(t, l, "a", 0) {
-				got = append(got, strings.TrimPrefix(string(r.Data), "a "))
-			}
-			if s := strings.Join(got, " "); s != "1 2 5 6 8" {
-				t.Fatalf("read %s", s)
-			}
-			if lost := l.Stats().Lost; lost[LostMissing] != 4 || lost[LostCorrupt] != 1 {
-				t.Fatalf("lost %v", lost)
+			wantTexts(t, drain(t, l, "a", 0), "a 1", "a 2", "a 5", "a 6", "a 8")
+			if n := l.Stats().Lost[queue.LostCorrupt] + l.Stats().Lost[queue.LostMissing]; n != 5 {
+				t.Fatalf("lost %v", l.Stats().Lost)
 			}
 		}
-		l.Ack("a", 9)
-		if s := l.Stats(); s.Backlog != 0 || l.Acked("a") != 10 {
-			t.Errorf("backlog %d, acked %d", s.Backlog, l.Acked("a"))
+		if n := l.Stats().Pending["a"]; n != 5 {
+			t.Errorf("%d pending", n)
+		}
+		acknowledge(l, "a", 9)
+		if n, end := l.Stats().Pending["a"], acked(l, "a"); n != 0 || end != 10 {
+			t.Errorf("%d pending, the cursor is at %d", n, end)
+		}
+		until(t, "the damaged segment is set aside", func() bool { return l.Stats().Condition == queue.Degraded })
+		if aside := glob(t, o.Dir, "quarantine-*"); len(aside) != 1 {
+			t.Errorf("set aside %q", aside)
 		}
 	})
 }
 
-// A power cut while a generation was begun leaves a ledger that does not know
-// it and lags behind the one before: what that one holds beyond the ledger is
-// there all the same.
-func TestLedgerLagsAtRotation(t *testing.T) {
-	o := quick(t.TempDir())
-	l := open(t, o)
-	fill(t, l, "a", 0, 3)
-	early := savedLedger(t, o.Dir)
-	fill(t, l, "a", 3, 4)
-	mustClose(t, l)
-	restoreLedger(t, o.Dir, early)
-	begun := filepath.Join(o.Dir, genName(2))
-	if err := os.Mkdir(begun, 0o700); err != nil {
+// spoil damages the blocks of a segment that have these places, from 1.
+func spoil(t *testing.T, dir string, places ...int) {
+	t.Helper()
+	path := filepath.Join(dir, valueLogName)
+	b, err := os.ReadFile(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeSentinel(filepath.Join(begun, sentinelName), 1); err != nil {
+	at := 0
+	for n := 1; ; n++ {
+		h, skip, _ := block.Find(b[at:])
+		if h == nil {
+			break
+		}
+		at += skip
+		size := h.Size()
+		if slices.Contains(places, n) {
+			b[at+size-1] ^= 1
+		}
+		at += size
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A manifest that lags does not know the latest segments and lanes, whether it was
+// the power that was cut while a segment was begun, or the manifest's end that
+// was. What the segments hold is there all the same.
+func TestManifestLags(t *testing.T) {
+	for name, indexed := range map[string]bool{"with indexes": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			o := quick(t.TempDir())
+			l := open(t, o)
+			fill(t, l, "a", 0, 3)
+			early := saved(t, o.Dir)
+			fill(t, l, "a", 3, 4)
+			fill(t, l, "b", 0, 2)
+			rotate(l)
+			fill(t, l, "a", 7, 1)
+			rotate(l)
+			fill(t, l, "b", 2, 1)
+			until(t, "the first segment is indexed", func() bool { return len(glob(t, o.Dir, "*.index")) > 0 })
+			dir := copyFiles(t, o.Dir)
+			mustClose(t, l)
+			for path, b := range early {
+				if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, path := range glob(t, dir, "*.index") {
+				if !indexed {
+					os.Remove(path)
+				}
+			}
+			l = open(t, quick(dir))
+			waitOpen(t, l)
+			fill(t, l, "a", 8, 1)
+			wantTexts(t, drain(t, l, "a", 0), "a 0", "a 1", "a 2", "a 3", "a 4", "a 5", "a 6", "a 7", "a 8")
+			wantTexts(t, drain(t, l, "b", 0), "b 0", "b 1", "b 2")
+			wantLost(t, l, nil)
+		})
+	}
+}
+
+// Where sequences jump, because the end of the process may have lost some, what
+// is counted is what is there (field: a backlog of 1,048,579 for 3 events).
+func TestJumpsAreNotCounted(t *testing.T) {
+	for _, p := range []SyncPolicy{SyncGroup, SyncInterval, SyncOS} {
+		o := quick(t.TempDir())
+		o.Sync = p
+		l := open(t, o)
+		fill(t, l, "a", 0, 3)
+		dir := copyFiles(t, o.Dir) // as a killed process leaves it
+		mustClose(t, l)
+		o.Dir = dir
+		l = open(t, o)
+		waitOpen(t, l)
+		fill(t, l, "a", 3, 2)
+		recs := drain(t, l, "a", 0)
+		wantTexts(t, recs, "a 0", "a 1", "a 2", "a 3", "a 4")
+		if o := offset(l, recs[3].Position); o < jump {
+			t.Errorf("policy %d: no jump: this shows nothing", p)
+		}
+		if n := l.Stats().Pending["a"]; n != 5 {
+			t.Errorf("policy %d: %d pending, want 5", p, n)
+		}
+		ln := l.Lane("a")
+		ln.Acknowledge(recs[3].Position)
+		if n := l.Stats().Pending["a"]; n != 1 {
+			t.Errorf("policy %d: %d pending, want 1", p, n)
+		}
+		wantLost(t, l, nil)
+	}
+}
+
+// A directory that was removed makes a log of another incarnation: positions of
+// the old one do not match (field: old tombstones erased new events).
+func TestIncarnationChanges(t *testing.T) {
+	o := quick(t.TempDir())
+	l := open(t, o)
+	fill(t, l, "a", 0, 10)
+	old := l.Ends()["a"]
+	mustClose(t, l)
+	if err := os.RemoveAll(o.Dir); err != nil {
 		t.Fatal(err)
 	}
 	l = open(t, o)
-	waitOpen(t, l)
-	fill(t, l, "a", 7, 1)
-	recs := drain(t, l, "a", 0)
-	if len(recs) != 8 || recs[7].Seq != 8 || len(l.Stats().Lost) != 0 {
-		t.Errorf("read %d, lost %v", len(recs), l.Stats().Lost)
+	fill(t, l, "a", 0, 3)
+	for _, r := range drain(t, l, "a", 0) {
+		if old.Covers(r.Position) {
+			t.Errorf("%v of the old log covers %v of the new one", old, r.Position)
+		}
 	}
+	l.Lane("a").Acknowledge(old)
+	if n := l.Stats().Pending["a"]; n != 3 {
+		t.Errorf("an old position acknowledges: %d pending", n)
+	}
+	if !l.Ends()["a"].Covers(drain(t, l, "a", 0)[2].Position) {
+		t.Error("the end does not cover the last record")
+	}
+}
+
+// A segment of another log in the directory is not taken for its own.
+func TestForeignSegment(t *testing.T) {
+	other := prefilled(t)
+	o := prefilled(t)
+	if err := os.Rename(segmentDirs(t, other.Dir)[0], filepath.Join(o.Dir, "seg-77")); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, o)
+	waitOpen(t, l)
+	wantTexts(t, drain(t, l, "a", acked(l, "a")), "a 4", "a 5", "a 6", "a 7", "a 8", "a 9")
+	wantLost(t, l, nil)
+	until(t, "it is set aside", func() bool { return len(glob(t, o.Dir, "quarantine-*-seg-77")) == 1 })
+}
+
+// backlog makes a directory whose manifest and indexes tell of segments with ten
+// pending records of each lane in each; there are no blocks. A segment stands for
+// 16 MiB.
+func backlog(tb testing.TB, dir string, segments uint64, lanes uint32) {
+	tb.Helper()
+	u := &manifest.Update{Log: &manifest.Log{Incarnation: 9, NextSegment: segments + 1, NextLane: lanes + 1, Clean: true}}
+	for id := uint32(1); id <= lanes; id++ {
+		u.Lanes = append(u.Lanes, manifest.Lane{ID: id, Name: laneOf(int(id - 1)), Acked: 5, Last: 10 * segments})
+	}
+	for n := uint64(1); n <= segments; n++ {
+		x := &manifest.Index{Incarnation: 9, First: n, Last: n, Lanes: make(map[uint32]manifest.Range)}
+		for id := uint32(1); id <= lanes; id++ {
+			x.Lanes[id] = manifest.Range{First: 10*n - 9, Last: 10 * n}
+		}
+		path := filepath.Join(dir, segmentName(n))
+		if err := errors.Join(os.Mkdir(path, 0o700), os.WriteFile(path+indexSuffix, x.Append(nil), 0o600)); err != nil {
+			tb.Fatal(err)
+		}
+		u.Segments = append(u.Segments, manifest.Segment{Number: n, Begun: 1, Ended: 1, First: n, Last: n})
+	}
+	m, err := manifest.Open(dir, u)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// laneOf is the name of a lane, as destinations of eight lanes have them.
+func laneOf(n int) string { return fmt.Sprintf("d%d/%d", n/8, n%8) }
+
+// A log with many lanes and a backlog of thousands of segments opens, and reads
+// what is pending of each lane out of the manifest and the indexes.
+func TestLargeManifest(t *testing.T) {
+	const segments, lanes = 3200, 80 // as many segments as 50 GiB
+	o := quick(t.TempDir())
+	backlog(t, o.Dir, segments, lanes)
+	o.MaxBytes = 1 << 40
+	l := open(t, o)
+	waitOpen(t, l)
+	s := l.Stats()
+	if s.Segments != segments+1 || s.TotalPending() != lanes*(10*segments-5) {
+		t.Errorf("%d segments, %d pending", s.Segments, s.TotalPending())
+	}
+	acknowledge(l, "d0/3", 10*segments-1)
+	if n := l.Stats().Pending["d0/3"]; n != 1 {
+		t.Errorf("%d pending after all but one was acknowledged", n)
+	}
+	fill(t, l, "new", 0, 1)
+	wantTexts(t, drain(t, l, "new", 0), "new 0")
 }

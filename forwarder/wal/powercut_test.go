@@ -87,7 +87,7 @@ func (d *loopDisk) cut() error {
 
 // A power cut at a random moment under load: with SyncGroup all that Flush has
 // confirmed is there; under each policy what is there is right and in order,
-// and the ledger has vouched for nothing that is not.
+// and the manifest says of nothing that it is there which is not.
 func TestPowerCut(t *testing.T) {
 	rounds := 1
 	if s := os.Getenv(crashRoundsEnv); s != "" {
@@ -102,8 +102,7 @@ func TestPowerCut(t *testing.T) {
 			t.Run(fmt.Sprintf("policy %d, round %d", sync, round), func(t *testing.T) {
 				d := newLoopDisk(t)
 				dir := filepath.Join(d.dir, "wal")
-				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), crashDirEnv+"="+dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
+				cmd := child(crashDirEnv, dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
 				out, err := cmd.StdoutPipe()
 				if err != nil {
 					t.Fatal(err)
@@ -116,8 +115,8 @@ func TestPowerCut(t *testing.T) {
 					cut <- d.cut()
 					cmd.Process.Kill()
 				})
-				flushed := make([]uint64, crashLanes)
-				lines := readFlushed(t, out, flushed)
+				var said told
+				said.listen(t, out)
 				cmd.Wait() // it was killed, or died of the disk
 				if err := <-cut; err != nil {
 					t.Skipf("the file system cannot be cut off: %v", err)
@@ -125,16 +124,16 @@ func TestPowerCut(t *testing.T) {
 				if t.Failed() {
 					return
 				}
-				if lines == 0 {
+				if said.lines == 0 {
 					t.Fatal("the child did not come to a flush")
 				}
 				if err := errors.Join(d.unmount(), d.mount()); err != nil {
 					t.Fatal(err)
 				}
 				if sync != SyncGroup {
-					clear(flushed)
+					said.flushed = [crashLanes]uint64{}
 				}
-				verifyCrashed(t, dir, flushed)
+				said.verify(t, dir)
 			})
 		}
 	}

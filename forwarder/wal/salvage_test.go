@@ -1,24 +1,29 @@
 package wal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/fsx"
+	"github.com/intilery/caddy-intilery/internal/seal"
 )
 
 // salvaged runs Salvage and checks that each lane's records come in order, once,
-// and are what was appended: "<lane> <sequence>".
-func salvaged(t *testing.T, dir string, keys [][]byte) (map[string]uint64, SalvageReport) {
+// and are what was appended: "<lane> <number>".
+func salvaged(t *testing.T, dir string, keys *seal.Keyring) (map[string]uint64, Salvaged) {
 	t.Helper()
-	got, last := make(map[string]uint64), make(map[string]uint64)
-	rep, err := Salvage(dir, keys, func(lane string, seq uint64, class uint8, rec []byte) error {
-		if seq <= last[lane] || string(rec) != fmt.Sprintf("%s %d", lane, seq-1) || class != 1 {
-			t.Errorf("%s: %q as %d of class %d behind %d", lane, rec, seq, class, last[lane])
+	got, next := make(map[string]uint64), make(map[string]int)
+	rep, err := Salvage(dir, keys, func(lane string, class queue.Class, rec []byte) error {
+		var of string
+		var n int
+		if _, err := fmt.Sscan(string(rec), &of, &n); err != nil || of != lane || n < next[lane] || class != 1 {
+			t.Errorf("%s: %q of class %d, expected %d or later", lane, rec, class, next[lane])
 		}
-		last[lane] = seq
+		next[lane] = n + 1
 		got[lane]++
 		return nil
 	})
@@ -26,76 +31,60 @@ func salvaged(t *testing.T, dir string, keys [][]byte) (map[string]uint64, Salva
 		t.Fatal(err)
 	}
 	if sum := got["a"] + got["b"]; rep.Records != sum {
-		t.Errorf("reported %d, yielded %d", rep.Records, sum)
+		t.Errorf("reported %d, given out %d", rep.Records, sum)
 	}
 	return got, rep
 }
 
 func TestSalvage(t *testing.T) {
-	for name, keys := range map[string][][]byte{"clear": nil, "sealed": {key(1)}} {
+	for name, ring := range map[string]*seal.Keyring{"clear": nil, "encrypted": keys(t, 1)} {
 		t.Run(name, func(t *testing.T) {
 			o := quick(t.TempDir())
-			o.Keys = keys
-			o.GenerationBytes = 2 << 10
+			o.Keys = ring
 			l := open(t, o)
 			for i := range 40 {
 				fill(t, l, "a", 10*i, 10)
 				fill(t, l, "b", i, 1)
+				if i%10 == 9 {
+					rotate(l)
+				}
 			}
-			if _, err := Salvage(o.Dir, keys, nil); !errors.Is(err, ErrLocked) {
+			if _, err := Salvage(o.Dir, ring, nil); !errors.Is(err, fsx.ErrLocked) {
 				t.Errorf("a log that runs: %v", err)
 			}
 			mustClose(t, l)
 			before := digest(t, o.Dir)
-			got, rep := salvaged(t, o.Dir, keys)
-			gens := generations(t, o.Dir, "gen-*")
-			if got["a"] != 400 || got["b"] != 40 || rep.Missing != 0 || rep.Corrupt != 0 || rep.Generations != len(gens) || len(gens) < 3 {
+			got, rep := salvaged(t, o.Dir, ring)
+			segs := segmentDirs(t, o.Dir)
+			if got["a"] != 400 || got["b"] != 40 || rep.Missing != 0 || rep.Damaged != 0 || rep.Segments != len(segs) || len(segs) < 3 {
 				t.Errorf("got %v, %+v", got, rep)
 			}
 			if digest(t, o.Dir) != before {
 				t.Error("salvaging has changed the directory")
 			}
-			if keys != nil {
-				// On a busy machine records of one flush may come as two packs.
-				packs := rep.Packs
-				if _, rep := salvaged(t, o.Dir, nil); rep.Records != 0 || rep.Sealed != packs || packs < 80 || rep.Missing != 440 {
+			if ring != nil {
+				// On a busy machine records of one flush may come as two blocks.
+				blocks := rep.Blocks
+				if _, rep := salvaged(t, o.Dir, nil); rep.Records != 0 || rep.Encrypted != blocks || blocks < 80 || rep.Missing != 440 {
 					t.Errorf("without the key: %+v", rep)
 				}
 			}
-			// One pack spoilt and one generation gone, seen from the whole directory.
-			sst := generations(t, o.Dir, "gen-2/*.sst")[0]
-			spoil(t, sst)
-			one, alone := salvaged(t, filepath.Dir(sst), keys)
-			if alone.Corrupt != 1 || alone.Generations != 1 || one["a"] == 0 || one["b"] == 0 {
-				t.Errorf("one generation: %v, %+v", one, alone)
+			// One block spoilt and one segment gone, seen from the whole directory.
+			spoil(t, segs[1], 2)
+			one, alone := salvaged(t, segs[1], ring)
+			if alone.Damaged != 1 || alone.Segments != 1 || one["a"] == 0 || one["b"] == 0 {
+				t.Errorf("one segment: %v, %+v", one, alone)
 			}
-			_, rep = salvaged(t, o.Dir, keys)
+			_, rep = salvaged(t, o.Dir, ring)
 			lost := 440 - rep.Records
-			if err := os.RemoveAll(gens[0]); err != nil {
+			if err := os.RemoveAll(segs[0]); err != nil {
 				t.Fatal(err)
 			}
-			got, rep = salvaged(t, o.Dir, keys)
-			if lost == 0 || rep.Records+rep.Missing != 440 || rep.Missing <= lost || rep.Corrupt != 1 {
+			got, rep = salvaged(t, o.Dir, ring)
+			if lost == 0 || rep.Records+rep.Missing != 440 || rep.Missing <= lost || rep.Damaged != 1 {
 				t.Errorf("damaged: %v, %+v, lost %d at first", got, rep, lost)
 			}
 		})
-	}
-}
-
-// spoil flips a byte in the middle of the file's first pack.
-func spoil(t *testing.T, path string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := bytes.Index(b, []byte(packMagic))
-	if i < 0 {
-		t.Fatalf("no pack in %s", path)
-	}
-	b[i+headerSize+1] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -104,7 +93,7 @@ func TestSalvageStops(t *testing.T) {
 	o := prefilled(t)
 	full := errors.New("no space left")
 	n := 0
-	_, err := Salvage(o.Dir, nil, func(string, uint64, uint8, []byte) error {
+	_, err := Salvage(o.Dir, nil, func(string, queue.Class, []byte) error {
 		n++
 		return full
 	})

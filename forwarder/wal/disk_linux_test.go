@@ -1,0 +1,277 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/intilery/caddy-intilery/forwarder/queue"
+)
+
+// fillDirEnv makes the test binary a child that works on that directory.
+const fillDirEnv = "INTILERY_FILL_DIR"
+
+func init() { children[fillDirEnv] = fillChild }
+
+// run runs a command that needs root and tools, or skips the test.
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Skipf("%s %q: %v: %s", name, args, err, out)
+	}
+}
+
+// mounted is a directory on a file system of its own, which root can make.
+func mounted(t *testing.T, mount ...string) (dir string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a file system")
+	}
+	dir = filepath.Join(t.TempDir(), "mounted")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mount", append(mount, dir)...)
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	return dir
+}
+
+// btrfsQuota is a directory on btrfs with a quota.
+func btrfsQuota(t *testing.T, limit string) (dir string) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	f, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(1<<30), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mkfs.btrfs", "-q", image)
+	root := mounted(t, "-o", "loop", image)
+	dir = filepath.Join(root, "limited")
+	run(t, "btrfs", "quota", "enable", root)
+	run(t, "btrfs", "subvolume", "create", dir)
+	run(t, "btrfs", "qgroup", "limit", limit, dir)
+	return filepath.Join(dir, "wal")
+}
+
+// fillChild appends until the log takes no more, says why, waits until it is told
+// to go on, delivers all there is, and says what was read and that the log takes
+// events again.
+func fillChild(dir string) {
+	l := New(quick(dir))
+	l.Start()
+	ln := l.Lane("a")
+	n := 0
+	for _, rec := range noisy(4000, 50<<10) { // 200 MB
+		if c := l.Stats().Condition; c != queue.OK && c != queue.Opening {
+			break
+		}
+		if ln.Append(1, rec) == nil {
+			n++
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = l.Flush(ctx)
+		cancel()
+	}
+	s := l.Stats()
+	fmt.Println("condition", s.Condition, s.Committed)
+	io.ReadFull(os.Stdin, make([]byte, 1))
+	read, deadline := 0, time.Now().Add(60*time.Second)
+	for read < n {
+		recs, err := ln.Read(ln.Acknowledged(), 1<<20)
+		if err != nil {
+			fmt.Println("error", err)
+		}
+		if len(recs) == 0 || err != nil {
+			time.Sleep(10 * time.Millisecond)
+		} else {
+			read += len(recs)
+			ln.Acknowledge(recs[len(recs)-1].Position)
+		}
+		if time.Now().After(deadline) {
+			s := l.Stats()
+			fmt.Println("stuck", read, n, s.Condition, s.Reason, s.Lost)
+			os.Exit(1)
+		}
+	}
+	for l.Stats().Condition != queue.OK {
+		time.Sleep(10 * time.Millisecond)
+		if time.Now().After(deadline) {
+			s := l.Stats()
+			fmt.Println("stuck", s.Condition, s.Reason)
+			os.Exit(1)
+		}
+	}
+	fmt.Println("read", read, "lost", len(l.Stats().Lost))
+	if err := l.Close(); err != nil {
+		fmt.Println("error", err)
+	}
+}
+
+// filled runs fillChild and calls at when the log takes no more.
+func filled(t *testing.T, dir string, want queue.Condition, at func(committed int, proceed, kill func())) (out string) {
+	t.Helper()
+	cmd := child(fillDirEnv, dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outPipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	var condition string
+	var committed int
+	if _, err := fmt.Fscanf(outPipe, "condition %s %d\n", &condition, &committed); err != nil {
+		cmd.Wait()
+		t.Fatalf("the child said nothing (%v): %.600s", err, errOut.String())
+	}
+	if condition != string(want) {
+		t.Errorf("condition %s, want %s", condition, want)
+	}
+	at(committed, func() { in.Write([]byte{1}) }, func() { cmd.Process.Kill() })
+	rest, err := io.ReadAll(outPipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if strings.Contains(errOut.String(), "SIGBUS") || strings.Contains(errOut.String(), "panic") {
+		t.Fatalf("the child died: %.600s", errOut.String())
+	}
+	return string(rest)
+}
+
+// A quota that is used up, which statfs does not show: the process lives, says
+// so, delivers what there is, and goes on; also when another process has used it
+// up in the middle of a segment, and at a restart after a kill.
+func TestQuota(t *testing.T) {
+	for _, limit := range []string{"24M", "60M"} {
+		t.Run(limit, func(t *testing.T) {
+			dir := btrfsQuota(t, limit)
+			out := filled(t, dir, queue.QuotaFull, func(committed int, proceed, kill func()) {
+				if committed < 50 {
+					t.Errorf("only %d committed", committed)
+				}
+				proceed()
+			})
+			if !strings.Contains(out, "lost 0") {
+				t.Errorf("the child said %q", out)
+			}
+		})
+		t.Run(limit+" killed", func(t *testing.T) {
+			dir := btrfsQuota(t, limit)
+			var before int
+			filled(t, dir, queue.QuotaFull, func(committed int, _, kill func()) { before = committed; kill() })
+			l := open(t, quick(dir))
+			until(t, "it is open", func() bool { return l.Ready() == nil })
+			if n := len(drain(t, l, "a", 0)); n < before {
+				t.Errorf("read %d, committed were %d", n, before)
+			}
+			wantLost(t, l, nil)
+			acknowledge(l, "a", 1<<40)
+			waitCondition(t, l, queue.OK)
+		})
+	}
+	t.Run("used up by others", func(t *testing.T) {
+		dir := btrfsQuota(t, "60M")
+		l := open(t, quick(dir))
+		fill(t, l, "a", 0, 3)
+		f, err := os.Create(filepath.Join(filepath.Dir(dir), "others"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range noisy(20_000, 4096) {
+			if _, err = f.Write(b); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			t.Fatal("the quota was not used up")
+		}
+		f.Sync()
+		f.Close()
+		for _, rec := range noisy(100, 50<<10) {
+			mustAppend(t, l, "a", 1, string(rec))
+		}
+		waitCondition(t, l, queue.QuotaFull)
+		if err := os.Remove(f.Name()); err != nil {
+			t.Fatal(err)
+		}
+		mustFlush(t, l)
+		if n := len(drain(t, l, "a", 0)); n != 103 {
+			t.Errorf("read %d", n)
+		}
+	})
+}
+
+// A file system that takes no more files.
+func TestInodes(t *testing.T) {
+	dir := filepath.Join(mounted(t, "-t", "tmpfs", "-o", "size=400m,nr_inodes=120", "none"), "wal")
+	out := filled(t, dir, queue.InodesFull, func(committed int, proceed, _ func()) {
+		if committed < 100 {
+			t.Errorf("only %d committed", committed)
+		}
+		proceed()
+	})
+	if !strings.Contains(out, "lost 0") {
+		t.Errorf("the child said %q", out)
+	}
+}
+
+// Another program fills the disk in the middle of a segment: nothing fails until
+// the segment is full, and what is drained makes room.
+func TestDiskFilledByOthers(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "image")
+	f, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(256<<20), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mkfs.ext4", "-q", "-F", image)
+	root := mounted(t, "-o", "loop", image)
+	o := quick(filepath.Join(root, "wal"))
+	l := open(t, o, newDisk(plenty).use) // the disk's own word counts
+	recs := noisy(200, 50<<10)           // each segment takes 40
+	for _, rec := range recs[:150] {
+		mustAppend(t, l, "a", 1, string(rec))
+		mustFlush(t, l)
+	}
+	others, err := os.Create(filepath.Join(root, "others"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = others.Write(make([]byte, 1<<20))
+	}
+	for err = error(nil); err == nil; {
+		_, err = others.Write(make([]byte, 4096))
+	}
+	others.Close()
+	for _, rec := range recs[150:] {
+		mustAppend(t, l, "a", 1, string(rec))
+	}
+	waitCondition(t, l, queue.DiskFull)
+	acknowledge(l, "a", 150)
+	until(t, "what is drained makes room for all", func() bool { return l.Stats().Committed == 200 })
+	wantLost(t, l, nil)
+	if err := os.Remove(others.Name()); err != nil {
+		t.Fatal(err)
+	}
+}
