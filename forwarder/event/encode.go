@@ -61,8 +61,7 @@ func (e *Event) append(dst []byte, version string) []byte {
 func (e *Event) appendPageProperties(dst []byte) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
-	p := &e.Context.Page
-	for _, f := range [...]Param{{"path", p.Path}, {"referrer", p.Referrer}, {"search", p.Search}, {"title", p.Title}, {"url", p.URL}} {
+	for _, f := range e.Context.Page.fields() {
 		if f.Value != "" && !gjson.GetBytes(e.Properties, f.Key).Exists() {
 			dst = appendMember(dst, start, f.Key, f.Value)
 		}
@@ -131,10 +130,15 @@ func (c *Context) append(dst []byte, version string) []byte {
 	return append(dst, '}')
 }
 
+// fields are the page's properties by the names that they have in a call.
+func (p *PageContext) fields() [5]Param {
+	return [...]Param{{"path", p.Path}, {"referrer", p.Referrer}, {"search", p.Search}, {"title", p.Title}, {"url", p.URL}}
+}
+
 func (p *PageContext) append(dst []byte) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
-	for _, f := range [...]Param{{"path", p.Path}, {"referrer", p.Referrer}, {"search", p.Search}, {"title", p.Title}, {"url", p.URL}} {
+	for _, f := range p.fields() {
 		if f.Value != "" {
 			dst = appendMember(dst, start, f.Key, f.Value)
 		}

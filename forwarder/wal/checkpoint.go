@@ -66,9 +66,6 @@ func (c *checkpoint) open(dir string) error {
 func (c *checkpoint) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.manifest == nil {
-		return nil
-	}
 	return c.manifest.Close()
 }
 

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
@@ -219,8 +218,7 @@ func (x *index) giveUp(seg *segmentInfo, cause queue.LossCause) (n uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, l := range x.ids {
-		for l.spans.holds(seg) {
-			i, _ := slices.BinarySearchFunc(l.spans, seg.number, func(s span, n uint64) int { return cmp.Compare(s.seg.number, n) })
+		for i, ok := l.spans.in(seg); ok; i, ok = l.spans.in(seg) {
 			n += x.passLocked(l, l.spans[i].first, l.spans[i].last)
 		}
 	}
@@ -307,8 +305,11 @@ func (x *index) dirty() (dirty, commits bool) {
 	for l := range x.released {
 		x.forgetLocked(l)
 	}
-	commits = len(x.dirtySegments) > 0
-	return commits || len(x.dirtyLanes)+len(x.forgotten)+len(x.removed) > 0, commits
+	return x.dirtyLocked(), len(x.dirtySegments) > 0
+}
+
+func (x *index) dirtyLocked() bool {
+	return len(x.dirtySegments)+len(x.dirtyLanes)+len(x.forgotten)+len(x.removed) > 0
 }
 
 // saved reports whether the manifest says all; then the next change is told to
@@ -316,7 +317,7 @@ func (x *index) dirty() (dirty, commits bool) {
 func (x *index) saved() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.dirtySegments)+len(x.dirtyLanes)+len(x.forgotten)+len(x.removed) > 0 {
+	if x.dirtyLocked() {
 		return false
 	}
 	x.saving = false

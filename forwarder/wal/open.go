@@ -286,11 +286,15 @@ func (ld *loader) found(seg *loadedSegment, b *block.Lane) {
 		return
 	}
 	ln.last = max(ln.last, b.Last())
-	r := manifest.Range{First: b.First, Last: b.Last()}
-	if had, ok := seg.holds[b.ID]; ok {
+	widen(seg.holds, b.ID, manifest.Range{First: b.First, Last: b.Last()})
+}
+
+// widen adds a range to what a segment has of a lane.
+func widen(ranges map[uint32]manifest.Range, lane uint32, r manifest.Range) {
+	if had, ok := ranges[lane]; ok {
 		r = manifest.Range{First: min(r.First, had.First), Last: max(r.Last, had.Last)}
 	}
-	seg.holds[b.ID] = r
+	ranges[lane] = r
 }
 
 // install gives the index what was found, counts what is missing, and returns
@@ -342,10 +346,7 @@ func (ld *loader) installSegment(x *index, seg *loadedSegment) {
 	ranges := make(map[uint32]manifest.Range, max(len(seg.must), len(seg.holds)))
 	for _, m := range []map[uint32]manifest.Range{seg.must, seg.holds} {
 		for id, r := range m {
-			if had, ok := ranges[id]; ok {
-				r = manifest.Range{First: min(r.First, had.First), Last: max(r.Last, had.Last)}
-			}
-			ranges[id] = r
+			widen(ranges, id, r)
 		}
 	}
 	if seg.onDisk {

@@ -72,6 +72,12 @@ func (l *spans) cut(first, last uint64) (n uint64) {
 
 // holds reports whether a range of the segment is left.
 func (l spans) holds(seg *segmentInfo) bool {
-	i, _ := slices.BinarySearchFunc(l, seg.number, func(s span, n uint64) int { return cmp.Compare(s.seg.number, n) })
-	return i < len(l) && l[i].seg == seg
+	_, ok := l.in(seg)
+	return ok
+}
+
+// in returns the place of the first range of the segment, if one is left.
+func (l spans) in(seg *segmentInfo) (i int, ok bool) {
+	i, _ = slices.BinarySearchFunc(l, seg.number, func(s span, n uint64) int { return cmp.Compare(s.seg.number, n) })
+	return i, i < len(l) && l[i].seg == seg
 }

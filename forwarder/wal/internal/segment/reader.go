@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
 // ErrLost says that a block is not there, or not what was written.
@@ -89,10 +91,7 @@ func mark(path string) {
 	}
 	_ = f.Sync()
 	f.Close()
-	if d, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = d.Sync()
-		d.Close()
-	}
+	_ = fsx.SyncDir(filepath.Dir(path))
 }
 
 // Get calls f with the block of that number, which is f's until it returns. What
