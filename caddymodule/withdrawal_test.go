@@ -18,6 +18,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/cookie"
 	"github.com/intilery/caddy-intilery/forwarder/erasure"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"github.com/intilery/caddy-intilery/sandbox"
 )
 
@@ -31,7 +32,7 @@ func (f erasing) Erase(ctx context.Context, s erasure.Subject) (erasure.Counts, 
 // Each visitor is erased once, in order, again after an error, and the one who
 // cannot be erased keeps nobody else from it.
 func TestWithdrawals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var tries []string
 		q := &withdrawals{logger: zap.NewNop(), queue: erasing(func(ctx context.Context, id string) error {
@@ -73,7 +74,7 @@ func TestWithdrawals(t *testing.T) {
 }
 
 func TestWithdrawalsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		q := &withdrawals{logger: zap.NewNop(), queue: erasing(func(context.Context, string) error {
 			<-gate

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 // testBreaker returns a breaker and workers that do nothing when they are woken.
@@ -30,7 +31,7 @@ func enter(t *testing.T, b *breaker, w *worker) ticket {
 
 // A lane that has probed lets the others go first, and one probes at a time.
 func TestLanesTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		b, w := testBreaker()
 		b.leave(enter(t, b, w[0]), tracking.Answer{Class: tracking.Misconfigured})
 		for i := range 3 {
@@ -62,7 +63,7 @@ func TestLanesTakeTurns(t *testing.T) {
 
 // A lane that is woken to probe and does not come is passed over.
 func TestProbeOfAnotherLane(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		b, w := testBreaker()
 		b.leave(enter(t, b, w[0]), tracking.Answer{Class: tracking.Misconfigured})
 		b.enter(w[0])
@@ -82,7 +83,7 @@ func TestProbeOfAnotherLane(t *testing.T) {
 
 // What was sent before the breaker opened decides nothing.
 func TestLateAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		b, w := testBreaker()
 		var tickets []ticket
 		for i := range w {
@@ -104,7 +105,7 @@ func TestLateAnswers(t *testing.T) {
 
 // 30 s, 1, 2, 4, then every 5 minutes.
 func TestProbeTimes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		b, w := testBreaker()
 		for i, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute} {
 			tr := b.leave(enter(t, b, w[0]), tracking.Answer{Class: tracking.Misconfigured})

@@ -16,6 +16,7 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder/erasure"
 	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 const (
@@ -87,7 +88,7 @@ func laneMate(e *event.Event) event.Event {
 // TestEraseSurvivesRestart: a tombstone holds in later processes, until nothing
 // older is left, and also when a crash sets a cursor back.
 func TestEraseSurvivesRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		dir, log := t.TempDir(), newMemLog()
 		rec := &receiver{answer: always(status(503))}
 		set := Settings{Destinations: []Destination{{Name: "main", ClientID: "c", Transport: rec, Token: func() (string, error) { return "t", nil }}}}
@@ -214,7 +215,7 @@ func TestEraseBeforeTheDeadLetter(t *testing.T) {
 
 // Nothing is sent before it is known who was erased.
 func TestErasuresUnreadable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		dir, log := t.TempDir(), newMemLog()
 		path := filepath.Join(dir, tombstoneFile)
 		if err := os.Mkdir(path, 0o700); err != nil { // cannot be read

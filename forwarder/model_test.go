@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 // TestModel lets a random receiver, random reloads and random restarts work on
@@ -45,7 +46,7 @@ func TestModel(t *testing.T) {
 		script := rapid.SliceOfN(rapid.IntRange(0, len(faults)-1), 0, 60).Draw(rt, "answers")
 		limit := rapid.SampledFrom([]int{0, 3}).Draw(rt, "limit")
 		var failure error
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			n := 0
 			rec := &receiver{answer: func(r *request) reply {
 				n++

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -160,7 +161,7 @@ type rig struct {
 // unaccounted for at the end.
 func bubble(t *testing.T, answer func(*request) reply, test func(r *rig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		r := &rig{t: t, log: newMemLog(), rec: &receiver{answer: answer}, out: &logBuffer{}}
 		r.Forwarder = newForwarder(t.TempDir(), r.log.opener)
 		r.set = Settings{Logger: testLogger(r.out), Version: "1.0", Destinations: []Destination{r.destination("main")}}

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 // busy has visitors of all lanes go on for a time.
@@ -68,7 +68,7 @@ func TestPoisonedEvent(t *testing.T) {
 // A failure counts against a batch only when the same batch has failed before, and
 // more of what else was sent meanwhile succeeded than failed.
 func TestSuspect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var s suspect
 		var now tally
 		for i, c := range []struct {

@@ -2,14 +2,14 @@ package forwarder
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 func TestThroughput(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		var m throughput
 		want := func(low, high float64) {
 			t.Helper()

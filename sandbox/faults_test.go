@@ -3,12 +3,12 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -98,7 +98,7 @@ func TestFaultSlow(t *testing.T) {
 		{"sandbox closes", background, time.Second, time.Second, 200, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				s := New(testAccount)
 				defer s.Close()
 				s.SetFault(FaultSlow)

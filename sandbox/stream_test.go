@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,7 +51,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 // virtual time.
 func streamed(t *testing.T, test func(t *testing.T, s *Sandbox, p *pipes)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		o := testAccount
 		o.Burst = 1 << 20
 		s := New(o)

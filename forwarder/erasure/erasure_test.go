@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 const secretID = "visitor-to-be-forgotten"
@@ -92,7 +92,7 @@ func TestRetire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				r, _ := load(t, dir)
 				if err := r.Add(Subject{UserID: "u"}, map[string]queue.Position{"a": queue.At(7, 10)}); err != nil {
 					t.Fatal(err)

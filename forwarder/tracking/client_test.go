@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"go.uber.org/goleak"
 )
 
@@ -239,7 +239,7 @@ func TestSendTimesOut(t *testing.T) {
 			return answer(500, hang{r.Context()}, nil), nil
 		},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			c, err := New(Config{ClientID: "a", Transport: rt})
 			if err != nil {
 				t.Fatal(err)

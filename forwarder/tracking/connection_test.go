@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -93,7 +93,7 @@ func TestSwallowedConnection(t *testing.T) {
 	cert, pool := certificate(t)
 	for proto, h2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		t.Run(proto, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				var seen atomic.Value
 				srv := &http.Server{

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
@@ -176,7 +176,7 @@ const valueLogName = "000001.vlog"
 func TestMaxAge(t *testing.T) {
 	for _, shift := range []time.Duration{0, 10 * 365 * 24 * time.Hour, -10 * 365 * 24 * time.Hour} {
 		dir := t.TempDir()
-		synctest.Test(t, func(t *testing.T) {
+		faketime.Test(t, func(t *testing.T) {
 			l := New(quick(dir))
 			var c clock
 			c.use(l)
@@ -208,7 +208,7 @@ func TestMaxAge(t *testing.T) {
 // What a stopped process left gets a last chance, however long that was ago.
 func TestOverdueAtStart(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		l := New(quick(dir))
 		l.Start()
 		fill(t, l, "a", 0, 3)
@@ -230,7 +230,7 @@ func TestOverdueAtStart(t *testing.T) {
 // reader's to count (field: 10 in, 14 out).
 func TestGivenUpWhileRead(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		l := New(quick(dir))
 		l.Start()
 		fill(t, l, "a", 0, 10)

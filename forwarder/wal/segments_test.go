@@ -1,8 +1,8 @@
 package wal
 
 import (
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -44,7 +44,7 @@ func TestRotationAndRemoval(t *testing.T) {
 
 func TestRotationByAge(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		l := New(quick(dir))
 		l.Start()
 		defer l.Close()

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/forwarder/wal/internal/segment"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
@@ -59,7 +59,7 @@ func TestFullDiskAtStart(t *testing.T) {
 // cursors reach the manifest (field: hours of events were sent again).
 func TestFullDiskDrains(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	faketime.Test(t, func(t *testing.T) {
 		l := New(quick(dir))
 		d := newDisk(plenty)
 		d.use(l)
@@ -124,7 +124,7 @@ func TestConditions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				o := quick(dir)
 				o.BufferBytes = 1000
 				l := New(o)

@@ -10,6 +10,7 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/forwarder/wal/internal/manifest"
 	"github.com/intilery/caddy-intilery/forwarder/wal/internal/segment"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 // syncs counts the syncs of segments and makes them fail when told to.
@@ -60,7 +61,7 @@ func TestSyncPolicies(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				o := quick(dir)
 				o.Sync, o.SyncEvery = c.sync, time.Minute
 				var f syncs
@@ -108,7 +109,7 @@ func TestFailedSync(t *testing.T) {
 	for name, p := range map[string]SyncPolicy{"group": SyncGroup, "interval": SyncInterval} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				o := quick(dir)
 				o.Sync = p
 				var f syncs
@@ -147,7 +148,7 @@ func TestFailedCommit(t *testing.T) {
 	for name, applied := range map[string]bool{"applied": true, "not applied": false} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				l := New(quick(dir))
 				var write, sync fault
 				faults(&segment.Faults{Write: write.get, Sync: sync.get})(l)
@@ -190,7 +191,7 @@ func TestIdleCostsNothing(t *testing.T) {
 	for name, p := range map[string]SyncPolicy{"group": SyncGroup, "interval": SyncInterval, "os": SyncOS} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
+			faketime.Test(t, func(t *testing.T) {
 				o := quick(dir)
 				o.Sync = p
 				var f syncs
