@@ -82,25 +82,40 @@ func TestSoak(t *testing.T) {
 	before, goroutines := heap(), runtime.NumGoroutine()
 	spend(long / 2)
 	s := drained()
-	if after := heap(); after > before+16<<20 {
-		t.Errorf("the heap grew from %d to %d bytes", before, after)
+	// A segment that has just ended may still be on its way out, with its
+	// memory and its goroutines; what leaks stays.
+	for range 3000 {
+		if runtime.NumGoroutine() <= goroutines+2 && f.Stats().Log.Segments <= 3 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // polls a state of real disk
 	}
 	if n := runtime.NumGoroutine(); n > goroutines+2 { // a timer's or the janitor's own may be about
 		t.Errorf("%d goroutines, %d before", n, goroutines)
 	}
-	if s.Log.DiskBytes > 128<<20 || s.Log.Segments > 3 {
+	if after := heap(); after > before+16<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", before, after)
+	}
+	if s = f.Stats(); s.Log.DiskBytes > 128<<20 || s.Log.Segments > 3 {
 		t.Errorf("%d bytes in %d segments after all was drained", s.Log.DiskBytes, s.Log.Segments)
 	}
 	if len(s.Log.Lost) != 0 || s.Log.TotalPending() != 0 {
 		t.Errorf("lost %v, backlog %d", s.Log.Lost, s.Log.TotalPending())
 	}
-	// Idle: the lanes wait for news and read nothing.
-	reads := f.Stats().Log.Reads
-	time.Sleep(long / 4)
-	if got := f.Stats().Log.Reads; got != reads {
-		t.Errorf("%d reads while idle", got-reads)
+	// Idle: the lanes wait for news and read nothing. The last of them may have
+	// had to look once more whether there was any.
+	var reads uint64
+	for range 5 {
+		before := f.Stats().Log.Reads
+		time.Sleep(long / 4)
+		if reads = f.Stats().Log.Reads - before; reads == 0 {
+			break
+		}
 	}
-	t.Logf("%d events, %d bytes on disk in %d segments, %d reads", captured, s.Log.DiskBytes, s.Log.Segments, reads)
+	if reads != 0 {
+		t.Errorf("%d reads while idle", reads)
+	}
+	t.Logf("%d events, %d bytes on disk in %d segments, %d reads", captured, s.Log.DiskBytes, s.Log.Segments, f.Stats().Log.Reads)
 }
 
 // accepting is Intilery on a good day.
