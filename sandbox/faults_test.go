@@ -3,13 +3,14 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"github.com/intilery/caddy-intilery/internal/faketime"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 func TestFaultAnswers(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/intilery/caddy-intilery/internal/faketime"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 // pipes is a listener of in-memory connections, whose deadlines follow the

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/intilery/caddy-intilery/internal/faketime"
 	"go.uber.org/goleak"
+
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

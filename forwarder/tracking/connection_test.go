@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"github.com/intilery/caddy-intilery/internal/faketime"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 // network is one in memory, for bubbles: a listener whose connections can be

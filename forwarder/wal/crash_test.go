@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,8 +139,16 @@ func crashLane(i int) string { return "d/" + strconv.Itoa(i) }
 
 // told is what children have said of each lane.
 type told struct {
+	mu                    sync.Mutex // guards flushed while a child speaks
 	flushed, acknowledged [crashLanes]uint64
 	lines                 int
+}
+
+// confirmed is what Flush has confirmed so far.
+func (s *told) confirmed() [crashLanes]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flushed
 }
 
 // What Flush has confirmed is there after kill -9, in order, at random points of
@@ -189,7 +198,9 @@ func (s *told) listen(t *testing.T, out io.Reader) {
 		var lane int
 		text := sc.Text()
 		if _, err := fmt.Sscanf(text, "flushed %d %d %d %d", &n[0], &n[1], &n[2], &n[3]); err == nil {
+			s.mu.Lock()
 			s.flushed = n
+			s.mu.Unlock()
 			s.lines++
 		} else if _, err := fmt.Sscanf(text, "acknowledged %d %d", &lane, &n[0]); err == nil {
 			s.acknowledged[lane] = n[0]

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +21,10 @@ import (
 // fillDirEnv makes the test binary a child that works on that directory.
 const fillDirEnv = "INTILERY_FILL_DIR"
 
-func init() { children[fillDirEnv] = fillChild }
+// tableDirEnv does so too: another program has the room of a segment's table.
+const tableDirEnv = "INTILERY_TABLE_DIR"
+
+func init() { children[fillDirEnv], children[tableDirEnv] = fillChild, tableChild }
 
 // run runs a command that needs root and tools, or skips the test.
 func run(t *testing.T, name string, args ...string) {
@@ -233,9 +239,9 @@ func TestInodes(t *testing.T) {
 	}
 }
 
-// Another program fills the disk in the middle of a segment: nothing fails until
-// the segment is full, and what is drained makes room.
-func TestDiskFilledByOthers(t *testing.T) {
+// smallDisk is a directory on an ext4 of 256 MiB.
+func smallDisk(t *testing.T) (root string) {
+	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
 	f, err := os.Create(image)
 	if err != nil {
@@ -245,7 +251,31 @@ func TestDiskFilledByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, "mkfs.ext4", "-q", "-F", image)
-	root := mounted(t, "-o", "loop", image)
+	return mounted(t, "-o", "loop", image)
+}
+
+// fillDisk writes a file until the disk takes no more.
+func fillDisk(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for size := 1 << 20; size >= 1; size /= 2 {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return nil
+}
+
+// Another program fills the disk in the middle of a segment: nothing fails until
+// the segment is full, and what is drained makes room.
+func TestDiskFilledByOthers(t *testing.T) {
+	root := smallDisk(t)
 	o := quick(filepath.Join(root, "wal"))
 	l := open(t, o, newDisk(plenty).use) // the disk's own word counts
 	recs := noisy(200, 50<<10)           // each segment takes 40
@@ -253,17 +283,10 @@ func TestDiskFilledByOthers(t *testing.T) {
 		mustAppend(t, l, "a", 1, string(rec))
 		mustFlush(t, l)
 	}
-	others, err := os.Create(filepath.Join(root, "others"))
-	if err != nil {
+	others := filepath.Join(root, "others")
+	if err := fillDisk(others); err != nil {
 		t.Fatal(err)
 	}
-	for err == nil {
-		_, err = others.Write(make([]byte, 1<<20))
-	}
-	for err = error(nil); err == nil; {
-		_, err = others.Write(make([]byte, 4096))
-	}
-	others.Close()
 	for _, rec := range recs[150:] {
 		mustAppend(t, l, "a", 1, string(rec))
 	}
@@ -271,7 +294,84 @@ func TestDiskFilledByOthers(t *testing.T) {
 	acknowledge(l, "a", 150)
 	until(t, "what is drained makes room for all", func() bool { return l.Stats().Committed == 200 })
 	wantLost(t, l, nil)
-	if err := os.Remove(others.Name()); err != nil {
+	if err := os.Remove(others); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A program that is quick enough takes the room that Close has freed for a
+// segment's table: this process lives, reads all there is, and what is drained
+// makes room.
+func TestTableWithoutRoom(t *testing.T) {
+	cmd := child(tableDirEnv, smallDisk(t))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "read 200, lost 0") {
+		t.Fatalf("the child ended with %v: %.2000s", err, out)
+	}
+}
+
+func tableChild(root string) {
+	o := quick(filepath.Join(root, "wal"))
+	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	l := New(o)
+	newDisk(plenty).use(l)
+	l.Start()
+	ln := l.Lane("a")
+	flush := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := l.Flush(ctx); err != nil {
+			childFails(err)
+		}
+	}
+	recs := noisy(200, 50<<10) // each segment takes 40
+	for _, rec := range recs[:150] {
+		if err := ln.Append(1, rec); err != nil {
+			childFails(err)
+		}
+		flush()
+	}
+	taken, err := filepath.Glob(filepath.Join(o.Dir, "seg-*", "RESERVE"))
+	if err != nil || len(taken) == 0 {
+		childFails(fmt.Errorf("nothing is reserved: %v", err))
+	}
+	for _, name := range taken {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			childFails(err)
+		}
+	}
+	if err := fillDisk(filepath.Join(root, "others")); err != nil {
+		childFails(err)
+	}
+	for _, rec := range recs[150:] {
+		if err := ln.Append(1, rec); err != nil {
+			childFails(err)
+		}
+	}
+	deadline := time.Now().Add(60 * time.Second)
+	// All segments have ended, and are closed.
+	closed := func() bool {
+		l.index.mu.Lock()
+		defer l.index.mu.Unlock()
+		return !slices.ContainsFunc(l.index.segments, (*segmentInfo).takesBlocks)
+	}
+	for l.Stats().Condition != queue.DiskFull || !closed() {
+		if time.Sleep(time.Millisecond); time.Now().After(deadline) {
+			childFails(fmt.Errorf("not closed: %+v", l.Stats()))
+		}
+	}
+	read := 0
+	for read < len(recs) {
+		got, err := ln.Read(ln.Acknowledged(), 1<<20)
+		if err != nil {
+			childFails(err)
+		}
+		if read += len(got); len(got) > 0 {
+			ln.Acknowledge(got[len(got)-1].Position)
+		}
+		if time.Sleep(time.Millisecond); time.Now().After(deadline) {
+			childFails(fmt.Errorf("read %d, %+v", read, l.Stats()))
+		}
+	}
+	fmt.Printf("read %d, lost %d\n", read, len(l.Stats().Lost))
 }

@@ -83,6 +83,13 @@ func (x *index) end(now time.Time) {
 	}
 }
 
+// age is how long ago a segment was begun.
+func (x *index) age(seg *segmentInfo, now time.Time) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return now.Sub(seg.begun)
+}
+
 // commit takes over that a group is in the active segment, as blocks up to last,
 // durable or not. It returns what is to be called for those who wait for it.
 func (x *index) commit(now time.Time, parts []part, first, last uint64, at int64, durable bool) (calls []func()) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 func TestRoundTrip(t *testing.T) {
@@ -170,33 +171,35 @@ func TestReadOfDrainedLaneIsFree(t *testing.T) {
 // Live traffic is read out of memory: no block is read from a segment for a
 // reader that keeps up.
 func TestLiveReadsTouchNoDisk(t *testing.T) {
-	l := open(t, quick(t.TempDir()))
-	waitOpen(t, l)
-	var lanes []*Lane
-	for i := range 8 {
-		lanes = append(lanes, l.Lane(fmt.Sprint("d/", i)))
-	}
-	for round := range 50 {
-		for i := range 40 {
-			if err := lanes[i%8].Append(1, fmt.Appendf(nil, "%d %d", round, i)); err != nil {
-				t.Fatal(err)
+	faketime.Test(t, func(t *testing.T) { // so each round is one group
+		l := open(t, quick(t.TempDir()))
+		waitOpen(t, l)
+		var lanes []*Lane
+		for i := range 8 {
+			lanes = append(lanes, l.Lane(fmt.Sprint("d/", i)))
+		}
+		for round := range 50 {
+			for i := range 40 {
+				if err := lanes[i%8].Append(1, fmt.Appendf(nil, "%d %d", round, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustFlush(t, l)
+			for _, ln := range lanes {
+				recs, err := ln.Read(ln.Acknowledged(), 1<<20)
+				if err != nil || len(recs) != 5 {
+					t.Fatalf("%d records, %v", len(recs), err)
+				}
+				ln.Acknowledge(recs[4].Position)
 			}
 		}
-		mustFlush(t, l)
-		for _, ln := range lanes {
-			recs, err := ln.Read(ln.Acknowledged(), 1<<20)
-			if err != nil || len(recs) != 5 {
-				t.Fatalf("%d records, %v", len(recs), err)
-			}
-			ln.Acknowledge(recs[4].Position)
+		if n := l.Stats().Reads; n != 0 {
+			t.Errorf("%d reads from disk", n)
 		}
-	}
-	if n := l.Stats().Reads; n != 0 {
-		t.Errorf("%d reads from disk", n)
-	}
-	if l.cache.bytes != 0 || len(l.cache.blocks) != 0 {
-		t.Errorf("%d bytes stay in the cache after all was read", l.cache.bytes)
-	}
+		if l.cache.bytes != 0 || len(l.cache.blocks) != 0 {
+			t.Errorf("%d bytes stay in the cache after all was read", l.cache.bytes)
+		}
+	})
 }
 
 func TestAppendAllocates(t *testing.T) {

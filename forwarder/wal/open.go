@@ -48,6 +48,9 @@ func (w *writer) open() error {
 	if err := ld.read(); err != nil {
 		return err
 	}
+	for _, seg := range ld.segments {
+		segment.Release(seg.path) // before the manifest needs room
+	}
 	w.groups.nextBlock = ld.install()
 	if err := l.checkpoint.open(dir); err != nil {
 		return err

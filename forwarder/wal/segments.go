@@ -172,7 +172,7 @@ func (s *segments) remove(seg *segmentInfo, quarantine string) error {
 		if err := os.Rename(seg.path, filepath.Join(s.dir, quarantine)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("set a damaged segment aside: %w", err)
 		}
-	} else if err := os.RemoveAll(seg.path); err != nil {
+	} else if err := segment.Remove(seg.path); err != nil {
 		return fmt.Errorf("remove a segment: %w", err)
 	}
 	if err := os.Remove(seg.path + indexSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -1,9 +1,12 @@
 package wal
 
 import (
-	"github.com/intilery/caddy-intilery/internal/faketime"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/intilery/caddy-intilery/internal/faketime"
 )
 
 func TestRotationAndRemoval(t *testing.T) {
@@ -113,5 +116,31 @@ func TestReadAgain(t *testing.T) {
 			n += len(recs)
 			p = recs[len(recs)-1].Position
 		}
+	}
+}
+
+// What a killed process had reserved beside its blocks, and was asking for, is
+// given back before the opening needs room, and nothing else is.
+func TestOpenGivesBackRoom(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, quick(dir))
+	fill(t, l, "a", 0, 10)
+	o := quick(copyFiles(t, dir)) // as a kill leaves it
+	path := segmentDirs(t, o.Dir)[0]
+	if len(glob(t, path, "RESERVE")) != 1 {
+		t.Fatal("nothing is reserved")
+	}
+	if err := os.WriteFile(filepath.Join(path, "ASK"), make([]byte, 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	copied := open(t, o)
+	waitOpen(t, copied)
+	for _, name := range []string{"RESERVE", "ASK"} {
+		if len(glob(t, path, name)) != 0 {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	if n := len(drain(t, copied, "a", 0)); n != 10 {
+		t.Errorf("read %d", n)
 	}
 }

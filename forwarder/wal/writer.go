@@ -144,7 +144,7 @@ func (w *writer) due(now time.Time) bool {
 
 // rotationDue says whether the active segment has had its time.
 func (w *writer) rotationDue(now time.Time) bool {
-	return w.active.w.Bytes() > 0 && now.Sub(w.active.begun) >= w.l.opt.SegmentAge
+	return w.active.w.Bytes() > 0 && w.l.index.age(w.active, now) >= w.l.opt.SegmentAge
 }
 
 // begin ends the active segment, if there is one, and begins the next.

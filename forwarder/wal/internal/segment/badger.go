@@ -31,6 +31,7 @@ const (
 
 	valueLog = "000001.vlog"
 	memFile  = "00001.mem"
+	nextMem  = "00002.mem"
 	discard  = "DISCARD"
 )
 
@@ -77,7 +78,10 @@ func prepareDir(dir string) error {
 	return errors.Join(f.Truncate(1<<20), f.Close()) // sparse; it stays so
 }
 
-func keyOf(number uint64) []byte { return binary.BigEndian.AppendUint64([]byte{'b'}, number) }
+// keyPrefix begins each key.
+const keyPrefix = "b"
+
+func keyOf(number uint64) []byte { return binary.BigEndian.AppendUint64([]byte(keyPrefix), number) }
 
 func put(db *badger.DB, version uint64, blocks []Block) error {
 	return contain(func() error {
@@ -133,8 +137,25 @@ func contain(f func() error) (err error) {
 	return f()
 }
 
-// closeLimit is how long Badger may take to close. It writes a table of a few
-// hundred kilobytes; when that fails, it tries for ever.
+// flushTable writes the table of a database that takes no more blocks. It does so
+// in the calling goroutine, where a fault of the table's memory map becomes an
+// error; Close would have Badger write it in a goroutine of its own, where it ends
+// the process. Badger writes it before it drops a prefix, and there it stops,
+// because nextMem is a directory. Should a later version go on, no more than the
+// table is gone, and the value log has all of it. After an error the database must
+// not be closed.
+func flushTable(dir string, db *badger.DB) error {
+	err := contain(func() error { return db.DropPrefix([]byte(keyPrefix)) })
+	if _, left := os.Stat(filepath.Join(dir, memFile)); err != nil && !errors.Is(left, os.ErrNotExist) {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	if err := os.Remove(filepath.Join(dir, nextMem)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// closeLimit is how long Badger may take to close.
 const closeLimit = 10 * time.Second
 
 // closeDB closes Badger, unless that takes too long. It is then left behind.

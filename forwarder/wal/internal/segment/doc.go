@@ -32,5 +32,8 @@
 //     was left by a crash keeps Badger out.
 //   - Its panics in our own goroutines, and faults of the disk under its memory
 //     maps, become errors (see contain).
-//   - Close flushes the memtable and tries for ever. Its space is reserved.
+//   - Badger's Close writes a table in a goroutine of Badger's own, into a new
+//     file. What was reserved for it must be given back before, and another
+//     program may take it in that moment. So the table is written in our own
+//     goroutine first (see flushTable); when that fails, Badger is left behind.
 package segment

@@ -56,6 +56,8 @@ func (o *Options) fault(f func(*Faults) func() error) error {
 const (
 	// reserveFile holds the blocks that Close needs, until then.
 	reserveFile = "RESERVE"
+	// asksFile takes what is written to ask for room.
+	asksFile = "ASK"
 	// closeReserve is the size of a table of MaxBlocks, and more.
 	closeReserve = 1 << 20
 	// openReserve is what Badger touches of its files before theirs are reserved.
@@ -75,6 +77,7 @@ type Writer struct {
 
 	vlog    *os.File
 	asks    *os.File // to ask a copying file system for room; nil on others
+	zeros   []byte   // what is written there
 	bytes   int64
 	appends int
 	blocks  int
@@ -84,10 +87,14 @@ type Writer struct {
 	broken atomic.Bool // it has panicked: it is not used or closed any more
 }
 
+// room is held while a segment reserves disk, gives back what it has reserved for
+// its table, or relies on what it has asked for.
+var room sync.Mutex
+
 // Create makes an empty segment in dir and what it needs durable. What an
 // earlier attempt left there is removed. After an error nothing is left.
 func Create(dir string, o Options) (w *Writer, err error) {
-	if err := os.RemoveAll(dir); err != nil {
+	if err := Remove(dir); err != nil {
 		return nil, fmt.Errorf("create a segment: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -96,12 +103,14 @@ func Create(dir string, o Options) (w *Writer, err error) {
 	w = &Writer{dir: dir, o: o}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("create a segment: %w", err), w.Close(), os.RemoveAll(dir))
+			err = errors.Join(fmt.Errorf("create a segment: %w", err), w.Close(), Remove(dir))
 			w = nil
 		}
 	}()
+	room.Lock()
+	defer room.Unlock()
 	if fsx.OverwriteInPlace(dir) {
-		if w.asks, err = os.Create(filepath.Join(dir, "ASK")); err != nil {
+		if w.asks, err = os.Create(filepath.Join(dir, asksFile)); err != nil {
 			return w, err
 		}
 	}
@@ -117,7 +126,7 @@ func Create(dir string, o Options) (w *Writer, err error) {
 	if err := w.reserveForBlocks(); err != nil {
 		return w, err
 	}
-	return w, w.syncFiles()
+	return w, errors.Join(w.syncFiles(), os.Mkdir(filepath.Join(dir, nextMem), 0o700)) // for Close
 }
 
 // reserveForOpen reserves what Close will need, and sees to it that there is
@@ -204,13 +213,17 @@ func (w *Writer) Append(blocks []Block) error {
 	for _, b := range blocks {
 		size += len(b.Value) + 64
 	}
-	if err := w.askForRoom(int64(size)); err != nil {
-		return err
-	}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.db == nil || w.broken.Load() {
 		return os.ErrClosed
+	}
+	if w.asks != nil {
+		room.Lock() // what is there now must be there until it is used
+		defer room.Unlock()
+		if err := w.askForRoom(int64(size)); err != nil {
+			return err
+		}
 	}
 	w.bytes += int64(size)
 	w.blocks += len(blocks)
@@ -226,10 +239,11 @@ func (w *Writer) Append(blocks []Block) error {
 // A file system that copies on write needs room even for blocks that are
 // reserved, and would tell Badger by a SIGBUS.
 func (w *Writer) askForRoom(size int64) error {
-	if w.asks == nil {
-		return nil
+	n := size + commitSlack
+	if int64(len(w.zeros)) < n {
+		w.zeros = make([]byte, n)
 	}
-	_, err := w.asks.WriteAt(make([]byte, size+commitSlack), 0)
+	_, err := w.asks.WriteAt(w.zeros[:n], 0)
 	return errors.Join(err, w.asks.Truncate(0))
 }
 
@@ -265,8 +279,19 @@ func (w *Writer) Get(number uint64, f func([]byte) error) error {
 	return err
 }
 
+// writeTable writes the table into the room that was reserved for it. Other
+// programs may be quicker to take that, a segment that is being made may not.
+func (w *Writer) writeTable() error {
+	room.Lock()
+	defer room.Unlock()
+	_ = os.Remove(filepath.Join(w.dir, reserveFile))
+	return flushTable(w.dir, w.db)
+}
+
 // Close closes the segment, whatever happens; it can be opened for reading from
-// then on. A second call does nothing.
+// then on. When the table could not be written, Badger is left behind as it is,
+// until the process ends, and the blocks are read without it. A second call does
+// nothing.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -276,8 +301,11 @@ func (w *Writer) Close() error {
 		w.db = nil
 	}
 	if w.db != nil {
-		_ = os.Remove(filepath.Join(w.dir, reserveFile)) // makes room for the table
-		errs = append(errs, closeDB(w.db))
+		err := w.writeTable()
+		if err == nil {
+			err = closeDB(w.db)
+		}
+		errs = append(errs, err)
 		w.db = nil
 	}
 	for _, f := range []*os.File{w.vlog, w.asks} {
@@ -286,6 +314,28 @@ func (w *Writer) Close() error {
 		}
 	}
 	w.vlog, w.asks = nil, nil
-	_ = os.Remove(filepath.Join(w.dir, "ASK"))
+	_ = os.Remove(filepath.Join(w.dir, asksFile))
 	return errors.Join(errs...)
+}
+
+// Release gives back the room that a killed process had reserved beside the
+// blocks of a segment, or was just asking for.
+func Release(dir string) {
+	_ = os.Remove(filepath.Join(dir, asksFile))
+	_ = os.Remove(filepath.Join(dir, reserveFile))
+}
+
+// Remove removes a segment that is not open. It empties the files first: where
+// Badger was left behind, it keeps them open, and their space with them.
+func Remove(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, f := range files {
+		if f.Type().IsRegular() {
+			_ = os.Truncate(filepath.Join(dir, f.Name()), 0)
+		}
+	}
+	return os.RemoveAll(dir)
 }
