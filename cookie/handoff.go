@@ -18,9 +18,9 @@ const (
 
 // Handoff returns a value that hands an ID from the site at host from to the
 // site at host to, for a link to the latter. It is sealed like a keeper, so that
-// it can be neither made nor read without the keys, and it opens only there, only
-// for a visitor who comes from here, and only for HandoffLife. It is "" where
-// there is no ID to hand over, no key or no such host.
+// it cannot be made or read without the keys, and it opens only there, only for a
+// visitor who followed a link from this site, and only for HandoffLife. It is ""
+// when there is no ID to hand over, no key, or no such host.
 func (j *Jar) Handoff(id Identity, from, to string, now time.Time) string {
 	to, ok := hostname(to)
 	if !ok || j.keys == nil || !id.Consented || !validID(id.AnonymousID, j.pattern) {

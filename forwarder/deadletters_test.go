@@ -11,7 +11,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/event"
-	"github.com/intilery/caddy-intilery/internal/seal"
+	"github.com/intilery/caddy-intilery/internal/seal/sealtest"
 )
 
 // dead fills a rig with dead letters: events "bad0" to "bad<n-1>" of visitors
@@ -193,11 +193,7 @@ func (r *rig) dead2(n uint64) {
 func TestReplayWithAWrongKey(t *testing.T) {
 	bubble(t, refuseBad, func(r *rig) {
 		r.dead(1)
-		ring, err := seal.New([][]byte{key(1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		other := deadletter.New(r.dir, 1<<20, ring)
+		other := deadletter.New(r.dir, 1<<20, sealtest.Keyring(t, 1))
 		if _, err := other.Add(&deadletter.Letter{Destination: "main", Event: stored(t)}, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -73,13 +73,6 @@ func TestRemovedDestinations(t *testing.T) {
 // goroutine while it has nothing to send, or cannot.
 func TestManyDestinations(t *testing.T) {
 	const n = 5000
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC() // the first only moves pools aside
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	f := New(t.TempDir())
 	defer f.Close()
 	var s Settings

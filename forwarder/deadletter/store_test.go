@@ -15,6 +15,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/internal/seal"
+	"github.com/intilery/caddy-intilery/internal/seal/sealtest"
 )
 
 var when = time.Date(2026, 3, 1, 13, 0, 0, 123_456_789, time.FixedZone("CET", 3600))
@@ -208,24 +209,11 @@ func TestDeepEvent(t *testing.T) {
 	}
 }
 
-func keyring(t testing.TB, numbers ...byte) *seal.Keyring {
-	t.Helper()
-	var keys [][]byte
-	for _, b := range numbers {
-		keys = append(keys, bytes.Repeat([]byte{b}, seal.KeySize))
-	}
-	k, err := seal.New(keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 // Nothing of a letter can be read on disk; keys rotate; a wrong key is an error
 // that touches nothing.
 func TestEncrypted(t *testing.T) {
 	dir := t.TempDir()
-	open := func(keys ...byte) *Store { return New(dir, 1<<20, keyring(t, keys...)) }
+	open := func(keys ...byte) *Store { return New(dir, 1<<20, sealtest.Keyring(t, keys...)) }
 	for i, keys := range [][]byte{nil, {1}, {2, 1}} {
 		s := open(keys...)
 		add(t, s, letter([]string{"plain", "first", "second"}[i]))
@@ -273,7 +261,7 @@ func TestEncrypted(t *testing.T) {
 }
 
 func FuzzLine(f *testing.F) {
-	ring := keyring(f, 1)
+	ring := sealtest.Keyring(f, 1)
 	for _, keys := range []*seal.Keyring{nil, ring} {
 		line, err := encode(letter(`a","event":`), keys)
 		if err != nil {

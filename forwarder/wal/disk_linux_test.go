@@ -52,14 +52,7 @@ func mounted(t *testing.T, mount ...string) (dir string) {
 // btrfsQuota is a directory on btrfs with a quota.
 func btrfsQuota(t *testing.T, limit string) (dir string) {
 	t.Helper()
-	image := filepath.Join(t.TempDir(), "image")
-	f, err := os.Create(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Truncate(1<<30), f.Close()); err != nil {
-		t.Fatal(err)
-	}
+	image := newImage(t, 1<<30)
 	run(t, "mkfs.btrfs", "-q", image)
 	root := mounted(t, "-o", "loop", image)
 	dir = filepath.Join(root, "limited")
@@ -91,8 +84,25 @@ func fillChild(dir string) {
 	s := l.Stats()
 	fmt.Println("condition", s.Condition, s.Committed)
 	io.ReadFull(os.Stdin, make([]byte, 1))
-	read, deadline := 0, time.Now().Add(60*time.Second)
-	for read < n {
+	deadline := time.Now().Add(60 * time.Second)
+	childDelivers(l, ln, n, deadline)
+	for l.Stats().Condition != queue.OK {
+		time.Sleep(10 * time.Millisecond)
+		if time.Now().After(deadline) {
+			s := l.Stats()
+			fmt.Println("stuck", s.Condition, s.Reason)
+			os.Exit(1)
+		}
+	}
+	fmt.Println("read", n, "lost", len(l.Stats().Lost))
+	if err := l.Close(); err != nil {
+		fmt.Println("error", err)
+	}
+}
+
+// childDelivers reads and acknowledges n records, or ends the process.
+func childDelivers(l *Log, ln *Lane, n int, deadline time.Time) {
+	for read := 0; read < n; {
 		recs, err := ln.Read(ln.Acknowledged(), 1<<20)
 		if err != nil {
 			fmt.Println("error", err)
@@ -108,18 +118,6 @@ func fillChild(dir string) {
 			fmt.Println("stuck", read, n, s.Condition, s.Reason, s.Lost)
 			os.Exit(1)
 		}
-	}
-	for l.Stats().Condition != queue.OK {
-		time.Sleep(10 * time.Millisecond)
-		if time.Now().After(deadline) {
-			s := l.Stats()
-			fmt.Println("stuck", s.Condition, s.Reason)
-			os.Exit(1)
-		}
-	}
-	fmt.Println("read", read, "lost", len(l.Stats().Lost))
-	if err := l.Close(); err != nil {
-		fmt.Println("error", err)
 	}
 }
 
@@ -239,21 +237,6 @@ func TestInodes(t *testing.T) {
 	}
 }
 
-// smallDisk is a directory on an ext4 of 256 MiB.
-func smallDisk(t *testing.T) (root string) {
-	t.Helper()
-	image := filepath.Join(t.TempDir(), "image")
-	f, err := os.Create(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Truncate(256<<20), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "mkfs.ext4", "-q", "-F", image)
-	return mounted(t, "-o", "loop", image)
-}
-
 // fillDisk writes a file until the disk takes no more.
 func fillDisk(path string) error {
 	f, err := os.Create(path)
@@ -275,7 +258,7 @@ func fillDisk(path string) error {
 // Another program fills the disk in the middle of a segment: nothing fails until
 // the segment is full, and what is drained makes room.
 func TestDiskFilledByOthers(t *testing.T) {
-	root := smallDisk(t)
+	root := newLoopDisk(t, 256<<20).dir
 	o := quick(filepath.Join(root, "wal"))
 	l := open(t, o, newDisk(plenty).use) // the disk's own word counts
 	recs := noisy(200, 50<<10)           // each segment takes 40
@@ -303,9 +286,9 @@ func TestDiskFilledByOthers(t *testing.T) {
 // segment's table: this process lives, reads all there is, and what is drained
 // makes room.
 func TestTableWithoutRoom(t *testing.T) {
-	cmd := child(tableDirEnv, smallDisk(t))
+	cmd := child(tableDirEnv, newLoopDisk(t, 256<<20).dir)
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "read 200, lost 0") {
+	if err != nil || !strings.Contains(string(out), "read 200 lost 0") || strings.Contains(string(out), "\nerror ") {
 		t.Fatalf("the child ended with %v: %.2000s", err, out)
 	}
 }
@@ -360,18 +343,6 @@ func tableChild(root string) {
 			childFails(fmt.Errorf("not closed: %+v", l.Stats()))
 		}
 	}
-	read := 0
-	for read < len(recs) {
-		got, err := ln.Read(ln.Acknowledged(), 1<<20)
-		if err != nil {
-			childFails(err)
-		}
-		if read += len(got); len(got) > 0 {
-			ln.Acknowledge(got[len(got)-1].Position)
-		}
-		if time.Sleep(time.Millisecond); time.Now().After(deadline) {
-			childFails(fmt.Errorf("read %d, %+v", read, l.Stats()))
-		}
-	}
-	fmt.Printf("read %d, lost %d\n", read, len(l.Stats().Lost))
+	childDelivers(l, ln, len(recs), deadline)
+	fmt.Println("read", len(recs), "lost", len(l.Stats().Lost))
 }

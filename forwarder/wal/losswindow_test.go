@@ -37,7 +37,7 @@ func BenchmarkLossWindow(b *testing.B) {
 }
 
 func lossWindow(b *testing.B, sync SyncPolicy, power bool, long time.Duration) time.Duration {
-	d := newLoopDisk(b)
+	d := newLoopDisk(b, 192<<20)
 	dir := filepath.Join(d.dir, "wal")
 	cmd := child(paceDirEnv, dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
 	if err := cmd.Start(); err != nil {

@@ -27,26 +27,27 @@ const (
 // loopDisk is an ext4 file system in a file.
 type loopDisk struct{ image, dir string }
 
-// newLoopDisk makes and mounts one, or skips the test.
-func newLoopDisk(t testing.TB) *loopDisk {
+// newImage is a file for a file system of that size.
+func newImage(t testing.TB, size int64) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "image")
+	f, err := os.Create(path)
+	if err == nil {
+		err = errors.Join(f.Truncate(size), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// newLoopDisk makes and mounts one of that size, or skips the test.
+func newLoopDisk(t testing.TB, size int64) *loopDisk {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("only root can mount a file system to cut off")
+		t.Skip("only root can mount a file system")
 	}
-	tmp := t.TempDir()
-	d := &loopDisk{filepath.Join(tmp, "image"), filepath.Join(tmp, "disk")}
-	f, err := os.Create(d.image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = f.Truncate(192 << 20)
-	f.Close()
-	if err == nil {
-		err = os.Mkdir(d.dir, 0o700)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := &loopDisk{newImage(t, size), t.TempDir()}
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
 		t.Skipf("no ext4 can be made here: %v: %s", err, out)
 	}
@@ -100,7 +101,7 @@ func TestPowerCut(t *testing.T) {
 	for _, sync := range []SyncPolicy{SyncGroup, SyncInterval, SyncOS} {
 		for round := range rounds {
 			t.Run(fmt.Sprintf("policy %d, round %d", sync, round), func(t *testing.T) {
-				d := newLoopDisk(t)
+				d := newLoopDisk(t, 192<<20)
 				dir := filepath.Join(d.dir, "wal")
 				cmd := child(crashDirEnv, dir, fmt.Sprintf("%s=%d", crashSyncEnv, sync))
 				out, err := cmd.StdoutPipe()

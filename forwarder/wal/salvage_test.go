@@ -10,6 +10,7 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/internal/fsx"
 	"github.com/intilery/caddy-intilery/internal/seal"
+	"github.com/intilery/caddy-intilery/internal/seal/sealtest"
 )
 
 // salvaged runs Salvage and checks that each lane's records come in order, once,
@@ -37,7 +38,7 @@ func salvaged(t *testing.T, dir string, keys *seal.Keyring) (map[string]uint64, 
 }
 
 func TestSalvage(t *testing.T) {
-	for name, ring := range map[string]*seal.Keyring{"clear": nil, "encrypted": keys(t, 1)} {
+	for name, ring := range map[string]*seal.Keyring{"clear": nil, "encrypted": sealtest.Keyring(t, 1)} {
 		t.Run(name, func(t *testing.T) {
 			o := quick(t.TempDir())
 			o.Keys = ring

@@ -12,20 +12,8 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/internal/seal"
+	"github.com/intilery/caddy-intilery/internal/seal/sealtest"
 )
-
-func keys(t testing.TB, numbers ...byte) *seal.Keyring {
-	t.Helper()
-	var all [][]byte
-	for _, b := range numbers {
-		all = append(all, bytes.Repeat([]byte{b}, seal.KeySize))
-	}
-	k, err := seal.New(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 const secret = "the visitor's secret secret secret"
 
@@ -37,7 +25,7 @@ func TestEncryptedLog(t *testing.T) {
 	fill(t, l, "a", 0, 3)
 	mustClose(t, l)
 	n := 3
-	for _, k := range []*seal.Keyring{keys(t, 1), keys(t, 1), keys(t, 2, 1)} {
+	for _, k := range []*seal.Keyring{sealtest.Keyring(t, 1), sealtest.Keyring(t, 1), sealtest.Keyring(t, 2, 1)} {
 		o.Keys = k
 		l := open(t, o)
 		waitOpen(t, l)
@@ -62,10 +50,10 @@ func TestEncryptedLog(t *testing.T) {
 // one, all is there. Losing the index changes nothing of that.
 func TestWrongKeyTouchesNothing(t *testing.T) {
 	for _, index := range []string{"kept", "damaged", "removed"} {
-		for name, wrong := range map[string]*seal.Keyring{"none": nil, "wrong": keys(t, 9)} {
+		for name, wrong := range map[string]*seal.Keyring{"none": nil, "wrong": sealtest.Keyring(t, 9)} {
 			t.Run(index+" "+name, func(t *testing.T) {
 				o := quick(t.TempDir())
-				o.Keys = keys(t, 1)
+				o.Keys = sealtest.Keyring(t, 1)
 				l := open(t, o)
 				for range 5 {
 					mustAppend(t, l, "a", 1, secret)
@@ -101,7 +89,7 @@ func TestWrongKeyTouchesNothing(t *testing.T) {
 				if digest(t, o.Dir) != before {
 					t.Error("the directory was changed")
 				}
-				o.Keys = keys(t, 1)
+				o.Keys = sealtest.Keyring(t, 1)
 				l = open(t, o)
 				waitOpen(t, l)
 				if recs := drain(t, l, "a", 0); len(recs) != 5 || string(recs[4].Data) != secret {

@@ -13,16 +13,8 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/internal/seal"
+	"github.com/intilery/caddy-intilery/internal/seal/sealtest"
 )
-
-func keyring(t testing.TB, b byte) *seal.Keyring {
-	t.Helper()
-	k, err := seal.New([][]byte{bytes.Repeat([]byte{b}, seal.KeySize)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 // sample is a block of two lanes, with a record of each class.
 func sample(t testing.TB, keys *seal.Keyring, fast bool) []byte {
@@ -48,7 +40,7 @@ func TestRoundTrip(t *testing.T) {
 	for name, c := range map[string]struct {
 		keys *seal.Keyring
 		fast bool
-	}{"clear": {}, "encrypted": {keys: keyring(t, 1)}, "fast": {fast: true}, "fast and encrypted": {keyring(t, 1), true}} {
+	}{"clear": {}, "encrypted": {keys: sealtest.Keyring(t, 1)}, "fast": {fast: true}, "fast and encrypted": {sealtest.Keyring(t, 1), true}} {
 		t.Run(name, func(t *testing.T) {
 			keys := c.keys
 			v := sample(t, keys, c.fast)
@@ -84,12 +76,12 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	v := sample(t, keyring(t, 1), false)
+	v := sample(t, sealtest.Keyring(t, 1), false)
 	h, err := Check(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, keys := range map[string]*seal.Keyring{"none": nil, "another": keyring(t, 2)} {
+	for name, keys := range map[string]*seal.Keyring{"none": nil, "another": sealtest.Keyring(t, 2)} {
 		d := NewDecoder(keys)
 		if d.Opens(h, v) {
 			t.Errorf("%s: says that it has the key", name)
@@ -106,7 +98,7 @@ func TestKeys(t *testing.T) {
 	if err != nil || h.Lanes[0].ID != 4 {
 		t.Fatalf("%+v, %v", h, err)
 	}
-	if _, err := NewDecoder(keyring(t, 1)).Records(h, forged); !errors.Is(err, ErrDamaged) {
+	if _, err := NewDecoder(sealtest.Keyring(t, 1)).Records(h, forged); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a forged table opens: %v", err)
 	}
 }
@@ -178,11 +170,11 @@ func TestIncompressible(t *testing.T) {
 func FuzzBlock(f *testing.F) {
 	f.Add(sample(f, nil, false))
 	f.Add(sample(f, nil, true))
-	f.Add(sample(f, keyring(f, 1), false))
+	f.Add(sample(f, sealtest.Keyring(f, 1), false))
 	f.Add([]byte{})
 	f.Add(make([]byte, headerSize))
 	f.Add([]byte(magic))
-	d := NewDecoder(keyring(f, 1))
+	d := NewDecoder(sealtest.Keyring(f, 1))
 	f.Cleanup(d.Close)
 	f.Fuzz(func(t *testing.T, v []byte) {
 		if h, at, _ := Find(v); h != nil {
