@@ -4,7 +4,8 @@
 //
 //	site    reverse_proxy with and without the module, as whole processes
 //	queue   durable capture: our log, raw append, the OpenTelemetry Collector, NATS
-//	drain   how fast a backlog is sent, and what a start with one costs
+//	live    capture to acknowledged at a steady pace, in turn with an earlier revision
+//	backlog start with a full queue, its memory, and how fast it is sent
 //
 // Everything runs on one machine, so the ratios within one run are what to
 // trust. All of it needs Linux, because it reads /proc. The figures, and the

@@ -122,7 +122,7 @@ anonymousId only.`,
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "erased: %d in memory, %d in the log, %s\n", n.Memory, n.Log, plural(uint64(n.DeadLetters), "dead letter"))
 			if n.Quarantined > 0 {
-				fmt.Fprintf(out, "%d quarantined generations were not looked into; they are never sent; remove their directories\n", n.Quarantined)
+				fmt.Fprintf(out, "%s not looked into; they are never sent; remove their directories\n", plural(uint64(n.Quarantined), "quarantined segment"))
 			}
 			return nil
 		},

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,7 +142,7 @@ func (s samples) add(st forwarder.Stats) {
 			s.put(drainSeconds, d.DrainETA.Seconds(), name)
 		}
 		s.put(rateLimit, d.Rate, name)
-		s.erased(d.Erased)
+		s.byType(eventsErased, d.Erased)
 		for cause, n := range d.Lost {
 			s.put(eventsLost, float64(n), string(cause))
 		}
@@ -160,7 +161,9 @@ func (s samples) add(st forwarder.Stats) {
 			s.put(eventsShed, float64(n), event.OfClass(queue.Class(class)).String(), string(cause))
 		}
 	}
-	s.erased(forwarder.ByType{Page: st.Log.Erased[0], Track: st.Log.Erased[1], Identify: st.Log.Erased[2]})
+	for class, n := range st.Log.Erased {
+		s.put(eventsErased, float64(n), event.OfClass(queue.Class(class)).String())
+	}
 	for cause, n := range st.Log.Lost {
 		s.put(eventsLost, float64(n), string(cause))
 	}
@@ -178,16 +181,12 @@ func (s samples) add(st forwarder.Stats) {
 	s.put(deadLettersDropped, float64(st.DeadLetters.Dropped))
 }
 
-func (s samples) byType(m queueMetric, n forwarder.ByType, destination string) {
-	s.put(m, float64(n.Page), destination, event.Page.String())
-	s.put(m, float64(n.Track), destination, event.Track.String())
-	s.put(m, float64(n.Identify), destination, event.Identify.String())
-}
-
-func (s samples) erased(n forwarder.ByType) {
-	s.put(eventsErased, float64(n.Page), event.Page.String())
-	s.put(eventsErased, float64(n.Track), event.Track.String())
-	s.put(eventsErased, float64(n.Identify), event.Identify.String())
+// byType puts a value for each type, which is the last label.
+func (s samples) byType(m queueMetric, n forwarder.ByType, labels ...string) {
+	put := func(t event.Type, n uint64) { s.put(m, float64(n), append(slices.Clip(labels), t.String())...) }
+	put(event.Page, n.Page)
+	put(event.Track, n.Track)
+	put(event.Identify, n.Identify)
 }
 
 // Interface guard

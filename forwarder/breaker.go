@@ -108,13 +108,14 @@ func (b *breaker) enter(w *worker) (t ticket, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	switch {
-	case b.reason == NotPaused && b.active < b.width:
-		b.active++
-		return ticket{epoch: b.epoch}, true
-	case b.reason != NotPaused && !b.probing && !now.Before(b.probeAt):
-		b.probing = true
-		return ticket{epoch: b.epoch, probe: true}, true
+	if b.roomLocked(now) > 0 {
+		probe := b.reason != NotPaused
+		if probe {
+			b.probing = true
+		} else {
+			b.active++
+		}
+		return ticket{epoch: b.epoch, probe: probe}, true
 	}
 	if !slices.Contains(b.waiting, w) {
 		b.waiting = append(b.waiting, w)
@@ -123,17 +124,21 @@ func (b *breaker) enter(w *worker) (t ticket, ok bool) {
 	return ticket{}, false
 }
 
+// roomLocked is how many lanes may go now beside those that do.
+func (b *breaker) roomLocked(now time.Time) int {
+	switch {
+	case b.reason == NotPaused:
+		return max(0, b.width-b.active)
+	case b.probing || now.Before(b.probeAt):
+		return 0
+	}
+	return 1
+}
+
 // dispatchLocked wakes the lanes that may go, those first that have waited longest.
 func (b *breaker) dispatchLocked() {
 	now := time.Now()
-	n := b.width - b.active
-	if b.reason != NotPaused {
-		n = 1
-		if b.probing || now.Before(b.probeAt) {
-			n = 0
-		}
-	}
-	n = min(max(n, 0), len(b.waiting))
+	n := min(b.roomLocked(now), len(b.waiting))
 	for _, w := range b.waiting[:n] {
 		w.wake()
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/event"
@@ -106,7 +105,7 @@ func (p *replay) add(ctx context.Context, d *destination, id deadletter.ID, ev e
 		p.shed, p.part = shedSum(p.queue.Stats()), make(map[deadletter.ID]bool)
 	}
 	anonymousID, userID := ev.IDs()
-	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: slices.Clone(ev)}
+	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: ev}
 	if ok, err := d.capture(u); err != nil || !ok {
 		return err // not ok: it was removed just now; the letter stays
 	}

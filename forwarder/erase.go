@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
@@ -45,7 +44,7 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 	// Also where nothing is pending: a crash sets a cursor back.
 	upto := s.queue.Ends()
 	if who.AnonymousID != "" { // all of its events are in one lane of each destination
-		suffix := "/" + strconv.Itoa(event.Lane(who.AnonymousID, "", lanes))
+		suffix := laneName("", event.Lane(who.AnonymousID, "", lanes))
 		maps.DeleteFunc(upto, func(lane string, _ queue.Position) bool { return !strings.HasSuffix(lane, suffix) })
 	}
 	if err := s.erasures.Add(who, upto); err != nil {

@@ -93,23 +93,23 @@ func (in *inflight) end(batch []entry, counts *byClass) {
 		_, found := slices.BinarySearchFunc(batch, e.Position, func(e entry, p queue.Position) int { return e.Position.Compare(p) })
 		return found
 	})
-	if n := len(in.parts); n > 0 {
-		if in.parts[n-1] -= len(batch); in.parts[n-1] <= 0 {
-			in.parts = in.parts[:n-1]
+	in.spend(len(batch))
+	in.advance()
+}
+
+// spend takes n events off the part that goes first.
+func (in *inflight) spend(n int) {
+	if last := len(in.parts) - 1; last >= 0 {
+		if in.parts[last] -= n; in.parts[last] <= 0 {
+			in.parts = in.parts[:last]
 		}
 	}
-	in.advance()
 }
 
 // divide has a batch of n events, which did not end, sent in two halves, the
 // first one first. So the lane keeps its order while the event to blame is found.
 func (in *inflight) divide(n int) {
-	if last := len(in.parts) - 1; last >= 0 {
-		in.parts[last] -= n
-		if in.parts[last] <= 0 {
-			in.parts = in.parts[:last]
-		}
-	}
+	in.spend(n)
 	in.parts = append(in.parts, n-n/2, n/2)
 }
 

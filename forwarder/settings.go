@@ -32,8 +32,8 @@ type Settings struct {
 	// BufferBytes bounds the memory that holds events until they are durable.
 	// Default 32 MiB. The first settings count.
 	BufferBytes int64
-	// FreeSpaceFloor is the free space in bytes below which the log does not
-	// write to the disk. Default 64 MiB. The first settings count.
+	// FreeSpaceFloor is the free space in bytes below which the log begins no
+	// segment. Default 64 MiB. The first settings count.
 	FreeSpaceFloor int64
 	// Sync says when the log's commits are forced onto the disk. Default
 	// SyncGroup. The first settings count.

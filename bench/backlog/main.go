@@ -5,7 +5,7 @@
 // is sent to a receiver that takes 50 ms for each answer.
 //
 //	./xcaddy.sh build && cd bench && go run ./backlog
-//	go run ./backlog -disk 1024     the full size of design.md's budgets
+//	go run ./backlog -disk 1024     the full size of the budgets in docs/benchmarks.md
 //
 // The backlog is written through the log's own API, of different events of
 // 1 KB. It then starts Caddy with the module on that directory two times: with

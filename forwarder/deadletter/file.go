@@ -186,7 +186,10 @@ func rewrite(path string, gone map[ID]bool) (n int, err error) {
 		_, err := w.Write(line)
 		return err
 	})
-	if err = errors.Join(err, w.Flush(), f.Sync(), f.Close()); err != nil || n == 0 {
+	if err != nil || n == 0 {
+		return 0, errors.Join(err, f.Close())
+	}
+	if err = errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
 		return 0, err
 	}
 	return n, os.Rename(temp, path)

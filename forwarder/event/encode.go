@@ -26,11 +26,11 @@ func (e *Event) append(dst []byte, version string) []byte {
 		dst = append(append(append(dst, '"'), e.Type.String()...), '"')
 	}
 	if e.Type == Page {
-		dst = appendField(dst, "name", e.Name)
+		dst = appendMember(dst, 0, "name", e.Name)
 	}
-	dst = appendField(dst, "anonymousId", e.AnonymousID)
-	dst = appendField(dst, "userId", e.UserID)
-	dst = appendField(dst, "messageId", e.MessageID)
+	dst = appendMember(dst, 0, "anonymousId", e.AnonymousID)
+	dst = appendMember(dst, 0, "userId", e.UserID)
+	dst = appendMember(dst, 0, "messageId", e.MessageID)
 	switch e.Type {
 	case Identify:
 		dst = append(dst, `,"traits":`...)
@@ -110,15 +110,9 @@ func (c *Context) append(dst []byte, version string) []byte {
 		dst = append(dst, `"library":{"name":"`+LibraryName+`","version":`...)
 		dst = append(appendString(dst, version), '}')
 	}
-	if c.IP != "" {
-		dst = appendMember(dst, start, "ip", c.IP)
-	}
-	if c.UserAgent != "" {
-		dst = appendMember(dst, start, "userAgent", c.UserAgent)
-	}
-	if c.Locale != "" {
-		dst = appendMember(dst, start, "locale", c.Locale)
-	}
+	dst = appendMember(dst, start, "ip", c.IP)
+	dst = appendMember(dst, start, "userAgent", c.UserAgent)
+	dst = appendMember(dst, start, "locale", c.Locale)
 	if c.Page != (PageContext{}) {
 		dst = appendKey(dst, start, "page")
 		dst = c.Page.append(dst)
@@ -139,9 +133,7 @@ func (p *PageContext) append(dst []byte) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
 	for _, f := range p.fields() {
-		if f.Value != "" {
-			dst = appendMember(dst, start, f.Key, f.Value)
-		}
+		dst = appendMember(dst, start, f.Key, f.Value)
 	}
 	return append(dst, '}')
 }
@@ -166,16 +158,12 @@ next:
 	return append(dst, '}')
 }
 
-// appendField appends a root field that is not the first one, unless it is empty.
-func appendField(dst []byte, key, value string) []byte {
+// appendMember appends a member of the object whose content begins at start (0
+// for the event itself, of which something is there already), unless it is empty.
+func appendMember(dst []byte, start int, key, value string) []byte {
 	if value == "" {
 		return dst
 	}
-	return appendMember(dst, 0, key, value)
-}
-
-// appendMember appends a member of the object whose content begins at start.
-func appendMember(dst []byte, start int, key, value string) []byte {
 	return appendString(appendKey(dst, start, key), value)
 }
 

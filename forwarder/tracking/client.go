@@ -65,8 +65,6 @@ type Config struct {
 	UserAgent string
 	// Transport makes the requests. Default http.DefaultTransport.
 	Transport http.RoundTripper
-	// Timeout bounds one attempt. Default DefaultTimeout.
-	Timeout time.Duration
 }
 
 // Client posts batches to one brand of one account. It is immutable and safe
@@ -74,7 +72,6 @@ type Config struct {
 type Client struct {
 	url       string
 	userAgent string
-	timeout   time.Duration
 	http      *http.Client
 }
 
@@ -99,9 +96,6 @@ func New(c Config) (*Client, error) {
 	if c.BrandID == "" {
 		c.BrandID = c.AccountID
 	}
-	if c.Timeout <= 0 {
-		c.Timeout = DefaultTimeout
-	}
 	return &Client{
 		url: u.JoinPath("track",
 			url.PathEscape(strings.ToLower(c.ClientID)),
@@ -109,7 +103,6 @@ func New(c Config) (*Client, error) {
 			url.PathEscape(strings.ToUpper(c.BrandID)),
 			"v1", "batch").String(),
 		userAgent: c.UserAgent,
-		timeout:   c.Timeout,
 		http: &http.Client{
 			Transport: c.Transport,
 			// A redirect would carry the token to a host nobody configured.
@@ -131,7 +124,7 @@ func (c *Client) Send(ctx context.Context, token string, payload []byte) Answer 
 	if !httpguts.ValidHeaderFieldValue(token) {
 		return Answer{Class: Misconfigured, Err: errors.New("auth token has characters that a header cannot carry")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 
 	src := &lent{data: payload}

@@ -30,9 +30,6 @@ type checkpoint struct {
 
 // unix is the time of day of a moment of the running clock.
 func (c *checkpoint) unix(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
 	return c.wall().Add(t.Sub(c.clock())).Unix()
 }
 

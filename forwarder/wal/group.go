@@ -43,7 +43,6 @@ type group struct {
 	fast    bool  // how it is compressed
 	parts   []part
 	blocks  []segment.Block
-	size    int              // of the blocks
 	records [][]queue.Record // by block, for the cache
 	upto    []int            // by block: the parts up to here are in it, or in one before
 	encoded chan struct{}    // closed when blocks is there
@@ -168,9 +167,6 @@ func (g *grouper) encode(gr *group, jobs []job) {
 	gr.err = errors.Join(errs...)
 	for i := range gr.parts {
 		gr.parts[i].lane.chainHead = -1
-	}
-	for i := range gr.blocks {
-		gr.size += len(gr.blocks[i].Value) + 64
 	}
 	if n := len(gr.entries); n < 256 && cap(gr.entries) > 1024 {
 		for _, e := range g.encoders { // the flood is over

@@ -6,9 +6,6 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
-// MaxLaneName is the size in bytes of the longest name of a lane.
-const MaxLaneName = 255
-
 // Lane is one ordered sequence of records of a Log.
 type Lane struct {
 	log      *Log

@@ -355,7 +355,6 @@ func (ld *loader) installSegment(x *index, seg *loadedSegment) {
 	if seg.onDisk {
 		x.segments = append(x.segments, info)
 		info.damaged = seg.foreign
-		info.ended = info.latest
 		if looked {
 			info.indexed, info.lanes = false, ranges
 			ld.unindexed = append(ld.unindexed, info)

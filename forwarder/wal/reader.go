@@ -187,8 +187,8 @@ func (s *scan) load(id blockID) (recs []queue.Record, at int64, err error) {
 }
 
 func (s *scan) decode(h *block.Header, v []byte) ([][]queue.Record, error) {
-	if _, err := block.Check(v); err != nil {
-		return nil, err
+	if !h.Whole(v) {
+		return nil, block.ErrDamaged
 	}
 	return s.log.decoder.Records(h, v)
 }

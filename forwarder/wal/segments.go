@@ -34,7 +34,7 @@ type segmentInfo struct {
 	used   atomic.Int64 // Unix ns of the last read, to close those not read lately
 
 	// index.mu guards these.
-	begun, ended time.Time                 // ended is zero while it takes blocks
+	begun, ended time.Time                 // ended is of those that have taken blocks in this process
 	latest       time.Time                 // when it took its last block
 	first, last  uint64                    // numbers of its blocks; 0 when there are none
 	left         int                       // lanes with something pending in it

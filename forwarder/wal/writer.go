@@ -198,7 +198,7 @@ func (w *writer) write(now time.Time) error {
 	if w.behind == nil && l.buffer.waiting() >= l.opt.GroupBytes {
 		w.behind = w.groups.take(true)
 	}
-	if !w.active.w.Fits(len(gr.blocks), gr.size) {
+	if !w.active.w.Fits(gr.blocks) {
 		if err := w.begin(now); err != nil {
 			return err
 		}

@@ -64,12 +64,16 @@ func AdviseRandom(f *os.File) {
 	if err != nil || unix.Fstat(int(f.Fd()), &st) != nil {
 		return
 	}
+	name := "/" + filepath.Base(f.Name())
 	for line := range strings.Lines(string(maps)) {
+		if !strings.HasSuffix(strings.TrimSpace(line), name) {
+			continue
+		}
 		var from, to uintptr
 		var inode uint64
 		var skip string
 		_, err := fmt.Sscanf(line, "%x-%x %s %s %s %d", &from, &to, &skip, &skip, &skip, &inode)
-		if err == nil && inode == st.Ino && strings.HasSuffix(strings.TrimSpace(line), "/"+filepath.Base(f.Name())) {
+		if err == nil && inode == st.Ino {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_RANDOM)
 		}
 	}

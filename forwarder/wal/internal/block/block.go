@@ -52,7 +52,7 @@ const (
 // Bounds of a block.
 const (
 	MaxRaw   = 1 << 20 // bytes of frames
-	MaxName  = 255     // bytes of a lane's name
+	maxName  = 255     // bytes of a lane's name
 	maxTable = 4 << 20
 )
 
@@ -181,7 +181,7 @@ func (h *Header) parseTable(t []byte, lanes int) bool {
 	var raw, count uint64
 	for range lanes {
 		id, ok := uvarint(1<<32 - 1)
-		name, nameOK := uvarint(MaxName)
+		name, nameOK := uvarint(maxName)
 		if !ok || !nameOK || id == 0 || name == 0 || name > uint64(len(t)) {
 			return false
 		}
@@ -213,10 +213,16 @@ func (h *Header) parseTable(t []byte, lanes int) bool {
 // Any bytes may be given. Error: ErrDamaged.
 func Check(v []byte) (*Header, error) {
 	h, err := ParseHeader(v)
-	if err != nil || h.Size() != len(v) || binary.BigEndian.Uint32(v[bodySumAt:]) != crc32.Checksum(v[headerSize+h.table:], castagnoli) {
+	if err != nil || !h.Whole(v) {
 		return nil, ErrDamaged
 	}
 	return h, nil
+}
+
+// Whole reports whether v, of which h is the header, is the whole block and what
+// was written.
+func (h *Header) Whole(v []byte) bool {
+	return h.Size() == len(v) && binary.BigEndian.Uint32(v[bodySumAt:]) == crc32.Checksum(v[headerSize+h.table:], castagnoli)
 }
 
 // Find returns the first whole block in b, and where it begins; nil when there
@@ -228,10 +234,8 @@ func Find(b []byte) (h *Header, at, damaged int) {
 			return nil, len(b), damaged
 		}
 		at += n
-		if h, err := ParseHeader(b[at:]); err == nil {
-			if h, err := Check(b[at : at+h.Size()]); err == nil {
-				return h, at, damaged
-			}
+		if h, err := ParseHeader(b[at:]); err == nil && h.Whole(b[at:at+h.Size()]) {
+			return h, at, damaged
 		}
 		damaged++
 		at += len(magic)

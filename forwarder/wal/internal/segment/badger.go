@@ -21,10 +21,9 @@ import (
 const (
 	// memTable bounds the index of a segment's blocks while it takes them.
 	memTable = 1 << 20
-	// MaxAppends is how often a segment takes blocks, and MaxBlocks how many: so
-	// many fit the memtable.
-	MaxAppends = 6000
-	MaxBlocks  = 6000
+	// maxBlocks is how many blocks a segment takes: so many fit the memtable, in
+	// as many appends.
+	maxBlocks = 6000
 	// inTable is the size from which Badger puts values into the value log. Blocks
 	// are larger; Badger's own marks, which must not go there, are smaller.
 	inTable = 32
@@ -99,8 +98,8 @@ func put(db *badger.DB, version uint64, blocks []Block) error {
 	})
 }
 
-// get calls f with a block. The error is errNotFound when Badger does not have
-// it, or has it in a file that it cannot read.
+// get calls f with a block. The error is ErrLost when Badger does not have it,
+// or has it in a file that it cannot read.
 func get(db *badger.DB, number uint64, f func([]byte) error) error {
 	return contain(func() error {
 		txn := db.NewTransactionAt(math.MaxUint64, false)
@@ -108,13 +107,13 @@ func get(db *badger.DB, number uint64, f func([]byte) error) error {
 		item, err := txn.Get(keyOf(number))
 		if err != nil {
 			if errors.Is(err, badger.ErrKeyNotFound) {
-				return errNotFound
+				return ErrLost
 			}
 			return err
 		}
 		return item.Value(func(v []byte) error {
 			if len(v) == 0 {
-				return errNotFound
+				return ErrLost
 			}
 			return f(v)
 		})

@@ -18,8 +18,6 @@ import (
 // ErrLost says that a block is not there, or not what was written.
 var ErrLost = errors.New("block lost")
 
-var errNotFound = errors.New("block not found by Badger")
-
 // openingFile is there while Badger opens a segment. One that is found was left
 // because Badger failed, or took the process down.
 const openingFile = "OPENING"

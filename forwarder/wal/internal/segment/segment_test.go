@@ -297,12 +297,10 @@ func TestFull(t *testing.T) {
 			n := uint64(0)
 			for {
 				blocks := make([]Block, c.each)
-				size := 0
 				for i := range blocks {
 					blocks[i] = testBlock(n+uint64(i)+1, c.size)
-					size += len(blocks[i].Value) + 64
 				}
-				if !w.Fits(len(blocks), size) {
+				if !w.Fits(blocks) {
 					break
 				}
 				if err := w.Append(blocks); err != nil {

@@ -58,7 +58,7 @@ const (
 	reserveFile = "RESERVE"
 	// asksFile takes what is written to ask for room.
 	asksFile = "ASK"
-	// closeReserve is the size of a table of MaxBlocks, and more.
+	// closeReserve is the size of a table of maxBlocks, and more.
 	closeReserve = 1 << 20
 	// openReserve is what Badger touches of its files before theirs are reserved.
 	openReserve = 128 << 10
@@ -194,9 +194,18 @@ func (w *Writer) syncFiles() error {
 	return errors.Join(fsx.SyncDir(w.dir), fsx.SyncDir(filepath.Dir(w.dir)))
 }
 
-// Fits reports whether the segment takes n more blocks of so many bytes in all.
-func (w *Writer) Fits(n, bytes int) bool {
-	return w.bytes+int64(bytes) <= w.o.Size && w.appends < MaxAppends && w.blocks+n <= MaxBlocks
+// Fits reports whether the segment takes more blocks, in one append.
+func (w *Writer) Fits(blocks []Block) bool {
+	return w.bytes+size(blocks) <= w.o.Size && w.blocks+len(blocks) <= maxBlocks
+}
+
+// size bounds what blocks take in the value log, with what Badger puts before and
+// behind each.
+func size(blocks []Block) (n int64) {
+	for _, b := range blocks {
+		n += int64(len(b.Value)) + 64
+	}
+	return n
 }
 
 // Bytes is the size of the blocks taken.
@@ -209,10 +218,7 @@ func (w *Writer) Append(blocks []Block) error {
 	if err := w.o.fault(func(f *Faults) func() error { return f.Write }); err != nil {
 		return err
 	}
-	size := 0
-	for _, b := range blocks {
-		size += len(b.Value) + 64
-	}
+	bytes := size(blocks)
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.db == nil || w.broken.Load() {
@@ -221,11 +227,11 @@ func (w *Writer) Append(blocks []Block) error {
 	if w.asks != nil {
 		room.Lock() // what is there now must be there until it is used
 		defer room.Unlock()
-		if err := w.askForRoom(int64(size)); err != nil {
+		if err := w.askForRoom(bytes); err != nil {
 			return err
 		}
 	}
-	w.bytes += int64(size)
+	w.bytes += bytes
 	w.blocks += len(blocks)
 	w.appends++
 	err := put(w.db, uint64(w.appends), blocks)
@@ -238,8 +244,8 @@ func (w *Writer) Append(blocks []Block) error {
 // askForRoom writes as much as a commit may take into a file and takes it back.
 // A file system that copies on write needs room even for blocks that are
 // reserved, and would tell Badger by a SIGBUS.
-func (w *Writer) askForRoom(size int64) error {
-	n := size + commitSlack
+func (w *Writer) askForRoom(bytes int64) error {
+	n := bytes + commitSlack
 	if int64(len(w.zeros)) < n {
 		w.zeros = make([]byte, n)
 	}
@@ -272,9 +278,6 @@ func (w *Writer) Get(number uint64, f func([]byte) error) error {
 	err := get(w.db, number, f)
 	if errors.Is(err, errPanic) {
 		w.broken.Store(true)
-	}
-	if errors.Is(err, errNotFound) {
-		return ErrLost
 	}
 	return err
 }
