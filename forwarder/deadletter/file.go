@@ -23,7 +23,7 @@ type List struct {
 // List lists the latest letters that a filter chooses, at most limit of them.
 // Errors: ErrEncrypted, and those of the disk.
 func (s *Store) List(f Filter, limit int) (list List, err error) {
-	list.Damaged, err = s.Select(f.Wants, func(_ ID, l *Letter) error {
+	list.Damaged, err = s.each(f.Wants, func(_ ID, l *Letter) error {
 		list.Matched++
 		if list.Letters = append(list.Letters, *l); len(list.Letters) >= 2*limit+64 {
 			list.Letters = append(list.Letters[:0], list.Letters[len(list.Letters)-limit:]...)
@@ -47,6 +47,11 @@ func (s *Store) Select(wants func(*Letter) bool, visit func(ID, *Letter) error) 
 	if err != nil {
 		return 0, err
 	}
+	return s.each(wants, visit)
+}
+
+// each is Select, but calls visit for what comes before an encrypted letter.
+func (s *Store) each(wants func(*Letter) bool, visit func(ID, *Letter) error) (damaged int, err error) {
 	err = s.scan(func(line []byte) error {
 		l, err := decode(line, s.keys)
 		switch {
@@ -66,7 +71,7 @@ func (s *Store) Select(wants func(*Letter) bool, visit func(ID, *Letter) error) 
 // Errors as of Remove; after ErrEncrypted nothing was touched.
 func (s *Store) Purge(wants func(*Letter) bool) (int, error) {
 	gone := make(map[ID]bool)
-	if _, err := s.Select(wants, func(id ID, _ *Letter) error {
+	if _, err := s.each(wants, func(id ID, _ *Letter) error {
 		gone[id] = true
 		return nil
 	}); err != nil {

@@ -33,19 +33,9 @@ func (e *Event) append(dst []byte, version string) []byte {
 	dst = appendMember(dst, 0, "messageId", e.MessageID)
 	switch e.Type {
 	case Identify:
-		dst = append(dst, `,"traits":`...)
-		if len(e.Traits) == 0 {
-			dst = append(dst, "{}"...)
-		} else {
-			dst = appendRaw(dst, e.Traits)
-		}
+		dst = appendObject(append(dst, `,"traits":`...), e.Traits)
 	case Track:
-		dst = append(dst, `,"properties":`...)
-		if len(e.Properties) == 0 {
-			dst = append(dst, "{}"...)
-		} else {
-			dst = appendRaw(dst, e.Properties)
-		}
+		dst = appendObject(append(dst, `,"properties":`...), e.Properties)
 	case Page:
 		dst = append(dst, `,"properties":`...)
 		dst = e.appendPageProperties(dst)

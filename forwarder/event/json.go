@@ -91,6 +91,14 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
+// appendObject is appendRaw for an object, {} when there is none.
+func appendObject(dst, raw []byte) []byte {
+	if len(raw) == 0 {
+		return append(dst, "{}"...)
+	}
+	return appendRaw(dst, raw)
+}
+
 // appendRaw appends JSON that was checked before. Its strings may still hold
 // bytes that are not UTF-8 (encoding/json lets them pass): they become U+FFFD.
 func appendRaw(dst, raw []byte) []byte {

@@ -106,23 +106,17 @@ func (g *grouper) take(beside bool) *group {
 		gr.parts = append(gr.parts, p)
 	}
 	g.entries = nil
-	jobs := g.split(gr)
+	g.split(gr)
 	if beside {
-		go g.encode(gr, jobs)
+		go g.encode(gr)
 	} else {
-		g.encode(gr, jobs)
+		g.encode(gr)
 	}
 	return gr
 }
 
-// job is a block to be made of some of a group's parts.
-type job struct {
-	from, to int // of parts
-	number   uint64
-}
-
-// split decides which parts share a block.
-func (g *grouper) split(gr *group) (jobs []job) {
+// split decides which parts share a block, and numbers the blocks.
+func (g *grouper) split(gr *group) {
 	var total int64
 	for i := range gr.parts {
 		total += gr.parts[i].bytes
@@ -133,33 +127,30 @@ func (g *grouper) split(gr *group) (jobs []job) {
 		limit = min(limit, total/2)
 	}
 	var size int64
-	from := 0
 	for i := range gr.parts {
 		size += gr.parts[i].bytes
 		if size >= limit || i == len(gr.parts)-1 {
-			jobs = append(jobs, job{from, i + 1, g.nextBlock})
+			gr.blocks = append(gr.blocks, segment.Block{Number: g.nextBlock})
+			gr.upto = append(gr.upto, i+1)
 			g.nextBlock++
-			from, size = i+1, 0
+			size = 0
 		}
 	}
-	gr.blocks = make([]segment.Block, len(jobs))
-	gr.records = make([][]queue.Record, len(jobs))
-	gr.upto = make([]int, len(jobs))
-	return jobs
+	gr.records = make([][]queue.Record, len(gr.blocks))
 }
 
 // encode makes the group's blocks, by several goroutines when there are several.
-func (g *grouper) encode(gr *group, jobs []job) {
+func (g *grouper) encode(gr *group) {
 	defer close(gr.encoded)
-	errs := make([]error, len(jobs))
+	errs := make([]error, len(gr.blocks))
 	var next atomic.Int64
 	work := func(e *block.Encoder) {
-		for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
-			errs[i] = g.encodeBlock(gr, e, jobs[i], int(i))
+		for i := next.Add(1) - 1; i < int64(len(gr.blocks)); i = next.Add(1) - 1 {
+			errs[i] = g.encodeBlock(gr, e, int(i))
 		}
 	}
 	var others sync.WaitGroup
-	for _, e := range g.encoders[1:min(len(g.encoders), len(jobs))] {
+	for _, e := range g.encoders[1:min(len(g.encoders), len(gr.blocks))] {
 		others.Go(func() { work(e) })
 	}
 	work(g.encoders[0])
@@ -179,16 +170,21 @@ func (g *grouper) encode(gr *group, jobs []job) {
 	gr.entries, gr.next = nil, nil
 }
 
-func (g *grouper) encodeBlock(gr *group, e *block.Encoder, j job, i int) (err error) {
+func (g *grouper) encodeBlock(gr *group, e *block.Encoder, i int) (err error) {
+	from := 0
+	if i > 0 {
+		from = gr.upto[i-1]
+	}
+	parts := gr.parts[from:gr.upto[i]]
 	e.Begin(gr.fast)
 	n := 0
-	for k := j.from; k < j.to; k++ {
-		n += int(gr.parts[k].last - gr.parts[k].first + 1)
+	for k := range parts {
+		n += int(parts[k].last - parts[k].first + 1)
 	}
 	recs := make([]queue.Record, 0, n)
 	incarnation := g.index.incarnation
-	for k := j.from; k < j.to; k++ {
-		p := &gr.parts[k]
+	for k := range parts {
+		p := &parts[k]
 		e.Lane(p.lane.id, p.lane.name, p.first)
 		for at := p.lane.chainHead; at >= 0; at = gr.next[at] {
 			rec := &gr.entries[at]
@@ -196,9 +192,8 @@ func (g *grouper) encodeBlock(gr *group, e *block.Encoder, j job, i int) (err er
 			recs = append(recs, queue.Record{Position: queue.At(incarnation, rec.order), Class: rec.class, Data: rec.data})
 		}
 	}
-	gr.records[i], gr.upto[i] = recs, j.to
-	gr.blocks[i].Number = j.number
-	gr.blocks[i].Value, err = e.End(j.number, incarnation, gr.at)
+	gr.records[i] = recs
+	gr.blocks[i].Value, err = e.End(gr.blocks[i].Number, incarnation, gr.at)
 	return err
 }
 

@@ -21,7 +21,6 @@ type index struct {
 	drained func() // tells the janitor that a segment has nothing left
 
 	mu          sync.Mutex
-	ready       bool // the directory has been read
 	incarnation uint64
 	names       map[string]*Lane
 	released    map[*Lane]struct{} // nobody uses them, and all they have left is buffered

@@ -111,9 +111,7 @@ func (l *Log) Drop(match func(rec []byte) bool) [queue.Classes]uint64 { return l
 // Ready returns nil when this process has the log open, and queue.ErrNotHeld
 // when it does not.
 func (l *Log) Ready() error {
-	l.index.mu.Lock()
-	defer l.index.mu.Unlock()
-	if !l.index.ready || l.isClosed() {
+	if !l.isOpen() || l.isClosed() {
 		return queue.ErrNotHeld
 	}
 	return nil
@@ -147,10 +145,14 @@ func (l *Log) Cursor(name string) (queue.Position, bool) {
 	return queue.At(l.index.incarnation, ln.acked), true
 }
 
-// isClosed reports whether Close was called.
-func (l *Log) isClosed() bool {
+// isOpen reports whether the directory has been read, and isClosed whether Close
+// was called.
+func (l *Log) isOpen() bool   { return isDone(l.opened) }
+func (l *Log) isClosed() bool { return isDone(l.closing) }
+
+func isDone(c <-chan struct{}) bool {
 	select {
-	case <-l.closing:
+	case <-c:
 		return true
 	default:
 		return false
@@ -194,7 +196,7 @@ func (l *Log) shutDown() {
 	l.writer.finish()
 	l.abandon()
 	var errs []error
-	if l.checkpoint.manifest != nil {
+	if l.isOpen() {
 		errs = append(errs, l.janitor.closeAll())
 		l.checkpoint.clean = true
 		errs = append(errs, l.checkpoint.save(), l.checkpoint.close())

@@ -60,9 +60,6 @@ func (w *writer) open() error {
 			l.log.Warn("a segment's index cannot be written; it is made up again at the next start", "segment", seg.number, "error", err)
 		}
 	}
-	l.index.mu.Lock()
-	l.index.ready = true
-	l.index.mu.Unlock()
 	close(l.opened)
 	for _, call := range l.index.wakeAll() {
 		call()

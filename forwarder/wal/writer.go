@@ -23,7 +23,6 @@ type writer struct {
 	wake   chan struct{} // cap 1
 	groups grouper
 	lock   *fsx.Lock // of the directory
-	opened bool      // the directory has been read
 
 	group  *group       // under way
 	behind *group       // taken after it and made ready meanwhile
@@ -32,8 +31,8 @@ type writer struct {
 	retryAt  time.Time // nothing is tried before; zero after a success
 	backoff  time.Duration
 	groupAt  time.Time // when the waiting records are due; zero when none wait
-	syncAt   time.Time // when unsynced is due, under SyncInterval
-	unsynced *segmentInfo
+	unsynced bool      // active has blocks that are not synced
+	syncAt   time.Time // when they are due, under SyncInterval
 	saveAt   time.Time // when the manifest is to be durable; zero when it is
 }
 
@@ -93,11 +92,10 @@ func sooner(a, b time.Duration) time.Duration {
 // work commits a group if one is due, and syncs under SyncInterval.
 func (w *writer) work(now time.Time) (wait time.Duration, err error) {
 	l := w.l
-	if !w.opened {
+	if !l.isOpen() {
 		if err := w.open(); err != nil {
 			return 0, err
 		}
-		w.opened = true
 	}
 	if err := w.groups.prepare(l.opt.Keys); err != nil {
 		return 0, err
@@ -221,10 +219,10 @@ func (w *writer) write(now time.Time) error {
 		p.lane.buffered.Add(-int64(p.last - p.first + 1))
 	}
 	if !durable {
-		if w.unsynced == nil && l.opt.Sync == SyncInterval {
+		if !w.unsynced && l.opt.Sync == SyncInterval {
 			w.syncAt = now.Add(l.opt.SyncEvery)
 		}
-		w.unsynced = w.active
+		w.unsynced = true
 	}
 	return nil
 }
@@ -241,21 +239,19 @@ func (w *writer) commit(gr *group) error {
 	return err
 }
 
-// syncPending syncs the segment that has blocks which are not, if there is one.
+// syncPending syncs the active segment, if it has blocks which are not.
 // After an error nobody knows what the disk has: the manifest never says that it
 // is there, though it can be read as long as the machine runs, and the segment
 // takes no more.
 func (w *writer) syncPending() error {
-	seg := w.unsynced
-	w.unsynced, w.syncAt = nil, time.Time{}
-	if seg == nil {
+	if !w.unsynced {
 		return nil
 	}
+	w.unsynced, w.syncAt = false, time.Time{}
+	seg := w.active
 	if err := seg.w.Sync(); err != nil {
-		if w.active == seg {
-			w.active = nil
-			w.l.index.end(w.l.now())
-		}
+		w.active = nil
+		w.l.index.end(w.l.now())
 		return err
 	}
 	w.l.index.synced(seg)
@@ -266,7 +262,7 @@ func (w *writer) syncPending() error {
 // when something is next.
 func (w *writer) save(now time.Time) time.Duration {
 	l := w.l
-	if l.checkpoint.manifest == nil {
+	if !l.isOpen() {
 		return forever
 	}
 	dirty, commits := l.index.dirty()
@@ -297,7 +293,7 @@ func (w *writer) save(now time.Time) time.Duration {
 // failed notes why nothing can be committed now and says when to try again.
 func (w *writer) failed(now time.Time, err error) time.Duration {
 	l := w.l
-	condition, reason := explain(err, l.opt.Dir, w.opened, l.opt.FreeSpaceFloor, l.free)
+	condition, reason := explain(err, l.opt.Dir, l.isOpen(), l.opt.FreeSpaceFloor, l.free)
 	wait := spacePoll
 	if condition == queue.Opening || condition == queue.Failing {
 		w.backoff = min(max(2*w.backoff, retryMin), retryMax)
@@ -313,7 +309,7 @@ func (w *writer) failed(now time.Time, err error) time.Duration {
 // finish commits what is left, if it can.
 func (w *writer) finish() {
 	w.retryAt = time.Time{}
-	for w.opened && (w.group != nil || w.l.buffer.waiting() > 0) {
+	for w.l.isOpen() && (w.group != nil || w.l.buffer.waiting() > 0) {
 		now := w.l.now()
 		w.groupAt = now // due
 		if _, err := w.work(now); err != nil {
