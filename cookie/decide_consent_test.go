@@ -23,7 +23,7 @@ func TestDecideConsent(t *testing.T) {
 	agree := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"))}}
 	agreeGranted := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(word(ConsentGranted))}}
 	refused := brought{keeper: []*keeper{kept(noID, word(ConsentDenied))}}
-	const expireReadable = "expire readable @host; expire readable @example.com"
+	const expireReadable = "expire readable @host; expire readable @www.example.com; expire readable @example.com"
 
 	tests := []decideTest{
 		{"required, unknown, nothing there: nothing", Config{}, brought{}, required(ConsentUnknown, document), page,
@@ -78,7 +78,7 @@ func TestDecideConsent(t *testing.T) {
 			wanted{reason: Denied, refused: true}},
 		{"denied before, an older twin still holds an ID: it goes", Config{},
 			brought{keeper: []*keeper{kept(seenAgo(2 * time.Hour)), kept(noID, word(ConsentDenied))}}, document, page,
-			wanted{reason: Denied, refused: true, cookies: "expire keeper @host; keeper denied @example.com"}},
+			wanted{reason: Denied, refused: true, cookies: "expire keeper @host; expire keeper @www.example.com; keeper denied @example.com"}},
 
 		{"granted by the app after a denial: starts cleanly", Config{}, refused, document, says(ConsentGranted, page),
 			wanted{id: "new", reason: Minted, cookies: "readable new @example.com; keeper new granted @example.com"}},
@@ -133,7 +133,7 @@ func TestDecideWithoutKeys(t *testing.T) {
 		{"consent required, a keeper that may remember it: wait", Config{}, agree, required, page,
 			wanted{reason: NoConsent, refused: true}},
 		{"consent required, no keeper: the readable goes", Config{}, brought{readable: []string{quoted(idA)}}, required, page,
-			wanted{reason: NoConsent, refused: true, cookies: "expire readable @host; expire readable @example.com"}},
+			wanted{reason: NoConsent, refused: true, cookies: "expire readable @host; expire readable @www.example.com; expire readable @example.com"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

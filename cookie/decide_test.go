@@ -90,7 +90,7 @@ func paged(s *Response)      { s.Navigation, s.Page = true, true }
 const (
 	setBothNew = "readable new @example.com; keeper new @example.com"
 	setBothA   = "readable A @example.com; keeper A @example.com"
-	expireAll  = "expire readable @host; expire readable @example.com; expire keeper @host; expire keeper @example.com"
+	expireAll  = "expire readable @host; expire readable @www.example.com; expire readable @example.com; expire keeper @host; expire keeper @www.example.com; expire keeper @example.com"
 )
 
 // The rows follow identity.md: who is new, who is known, renewal, divergence,
@@ -194,16 +194,16 @@ func TestDecide(t *testing.T) {
 			wanted{id: "new", user: "u1", reason: Reset, identify: true,
 				cookies: "readable new @example.com; keeper new u1 identified:1 @example.com"}},
 
-		{"two readable: expire the host-only twin", Config{},
+		{"two readable: expire the twins", Config{},
 			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept()}}, document, page,
-			wanted{id: "A", reason: Kept, cookies: "expire readable @host; readable A @example.com"}},
+			wanted{id: "A", reason: Kept, cookies: "expire readable @host; expire readable @www.example.com; readable A @example.com"}},
 		{"two readable, fetch: later", Config{},
 			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept()}}, fetch, plain,
 			wanted{id: "A", reason: Kept}},
-		{"two keepers: expire the host-only twin", Config{},
+		{"two keepers: expire the twins", Config{},
 			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(), kept(seenAgo(2 * time.Hour))}}, document, page,
 			wanted{id: "A", reason: Kept,
-				cookies: "readable A @example.com; expire keeper @host; keeper A @example.com"}},
+				cookies: "readable A @example.com; expire keeper @host; expire keeper @www.example.com; keeper A @example.com"}},
 		{"two readable, domain narrower than the tag's: expire the tag's too", Config{Domain: host},
 			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept()}}, document, page,
 			wanted{id: "A", reason: Kept,
@@ -308,7 +308,7 @@ func TestDecideUser(t *testing.T) {
 				cookies: "expire keeper @host; expire keeper @example.com; expire keeper @www.example.com"}},
 		{"logout keeps the app's word on consent, and nothing else", Config{}, as(user("u1"), word(ConsentGranted)), fetch, logout,
 			wanted{id: "A", user: "u1", reason: Reset,
-				cookies: "expire readable @host; expire readable @example.com; keeper granted @example.com"}},
+				cookies: "expire readable @host; expire readable @www.example.com; expire readable @example.com; keeper granted @example.com"}},
 		{"logout and another user at once: a new ID", Config{}, as(user("u1")), fetch,
 			with(names2, func(s *Response) { s.Reset = true }),
 			wanted{id: "new", user: "u2", reason: Reset, identify: true,

@@ -10,10 +10,16 @@ import (
 const (
 	maxHostLen  = 253
 	maxLabelLen = 63
+
+	// maxLevels bounds on how many domains below the registrable one a twin is
+	// removed, and with it the Set-Cookie lines of a response.
+	maxLevels = 4
 )
 
 // scope is where a host's cookies live.
 type scope struct {
+	// host is the name of the host that asked, where domain is given.
+	host string
 	// domain is the Domain attribute, "" for host-only cookies.
 	domain string
 	// wider is the registrable domain when the configuration narrowed domain
@@ -24,16 +30,37 @@ type scope struct {
 }
 
 // others returns the scopes in which a cookie of ours may sit beside the one
-// that is written: that of a tag or of an earlier configuration.
+// that is written: host-only, and on each domain from the registrable one down
+// to the host. An earlier configuration may have written there, or a tag: it
+// probes these domains with a test cookie, and where two tabs probe at once one
+// removes the other's, which then takes a narrower domain.
 func (s scope) others() []string {
-	switch {
-	case s.domain == "":
+	if s.domain == "" {
 		return nil
-	case s.wider == "":
-		return []string{""}
-	default:
-		return []string{"", s.wider}
 	}
+	top := s.domain
+	if s.wider != "" {
+		top = s.wider
+	}
+	name := s.host
+	for strings.Count(name, ".")-strings.Count(top, ".") > maxLevels {
+		name = parent(name)
+	}
+	others := []string{""}
+	for ; name != top; name = parent(name) {
+		if name != s.domain {
+			others = append(others, name)
+		}
+	}
+	if top != s.domain {
+		others = append(others, top)
+	}
+	return others
+}
+
+// parent is the domain one level above a host name.
+func parent(name string) string {
+	return name[strings.IndexByte(name, '.')+1:]
 }
 
 // all returns every scope in which a cookie of ours may sit.
@@ -48,10 +75,10 @@ func (j *Jar) scope(host string) scope {
 		return scope{site: name}
 	}
 	if j.domain != "" && within(name, j.domain) {
-		return scope{domain: j.domain, wider: j.wider, site: j.domain}
+		return scope{host: name, domain: j.domain, wider: j.wider, site: j.domain}
 	}
 	if registrable := registrableDomain(name); registrable != "" {
-		return scope{domain: registrable, site: registrable}
+		return scope{host: name, domain: registrable, site: registrable}
 	}
 	return scope{site: name}
 }

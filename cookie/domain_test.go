@@ -5,6 +5,7 @@ import (
 	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,8 +61,35 @@ func TestScope(t *testing.T) {
 	}
 	for _, test := range tests {
 		j := newJar(t, Config{Domain: test.domain})
-		if got := j.scope(test.host); got != test.want {
+		got := j.scope(test.host)
+		got.host = "" // TestScopesOfTwins
+		if got != test.want {
 			t.Errorf("%q with domain %q: got %+v, want %+v", test.host, test.domain, got, test.want)
+		}
+	}
+}
+
+// A tag may have written on any domain that covers the host and is not the
+// cookies' own.
+func TestScopesOfTwins(t *testing.T) {
+	for _, test := range []struct {
+		domain, host string
+		want         []string
+	}{
+		{"", "example.com", []string{""}},
+		{"", "Shop.example.com:8443", []string{"", "shop.example.com"}},
+		{"", "a.b.example.co.uk", []string{"", "a.b.example.co.uk", "b.example.co.uk"}},
+		{"", strings.Repeat("a.", 100) + "example.com",
+			[]string{"", "a.a.a.a.example.com", "a.a.a.example.com", "a.a.example.com", "a.example.com"}},
+		{"", "localhost", nil},
+		{"", "192.0.2.7", nil},
+		{"shop.example.com", "shop.example.com", []string{"", "example.com"}},
+		{"shop.example.com", "a.shop.example.com", []string{"", "a.shop.example.com", "example.com"}},
+		{"b.shop.example.com", "a.b.shop.example.com", []string{"", "a.b.shop.example.com", "shop.example.com", "example.com"}},
+	} {
+		j := newJar(t, Config{Domain: test.domain})
+		if got := j.scope(test.host).others(); !slices.Equal(got, test.want) {
+			t.Errorf("%q with domain %q: got %q, want %q", test.host, test.domain, got, test.want)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestHandoff(t *testing.T) {
 			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(word(ConsentGranted))}}, document, true,
 			"readable B @example.com; keeper B granted @example.com"},
 		{"a twin goes", value, shop, brought{readable: []string{quoted(idA), quoted(idA)}}, document, true,
-			"expire readable @host; " + set},
+			"expire readable @host; expire readable @www.example.com; " + set},
 		{"a visitor who has it: nothing", value, shop, brought{readable: []string{quoted(idB)}}, document, true, ""},
 		{"a user of this site: keeps the ID", value, shop,
 			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"))}}, document, true, ""},

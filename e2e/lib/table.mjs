@@ -5,17 +5,25 @@ import { readFileSync } from 'node:fs';
 
 const version = (name) => JSON.parse(readFileSync(new URL(`../package.json`, import.meta.url))).devDependencies[name];
 
+/** Begins the diagnostic of a case that failed and was tried anew. */
+export const UNSTEADY = 'unsteady';
+
 export default async function* table(source) {
   const path = [];
   const columns = [];
   const rows = new Map();
+  let last; // the case whose diagnostics follow its result
   for await (const { type, data } of source) {
+    if (type === 'test:diagnostic' && data.message.startsWith(UNSTEADY) && last?.row[last.column] === 'yes') {
+      last.row[last.column] = 'yes, unsteady';
+    }
     if (type === 'test:start') path[data.nesting] = data.name;
     if ((type !== 'test:pass' && type !== 'test:fail') || data.nesting !== 2) continue;
     const column = `${path[0]}, ${path[1]}`;
     if (!columns.includes(column)) columns.push(column);
     const row = rows.get(data.name) ?? {};
     rows.set(data.name, row);
+    last = { row, column };
     if (data.skip !== undefined) row[column] = typeof data.skip === 'string' ? data.skip : 'not run';
     else row[column] = type === 'test:pass' ? 'yes' : '**no**';
   }
