@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -286,18 +288,21 @@ func validateJSON(t *testing.T, config []byte) error {
 	return caddy.Validate(&parsed)
 }
 
+// freePort returns a port that nobody listens on. It lies below those that
+// systems give to outgoing connections, one of which could take it before the
+// server that it is for.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, highest = 10000, 32000
+	for range 100 {
+		port := strconv.Itoa(lowest + rand.IntN(highest-lowest))
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatalf("no free port from %d to %d", lowest, highest)
+	return ""
 }
 
 // wantStripped fails if anything under our prefix reached the client.
