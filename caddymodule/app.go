@@ -57,7 +57,8 @@ type App struct {
 
 	// How many bytes of disk the log may take, at least 256 MiB. Near it, page
 	// events are refused first, then tracks, identifies never; then the oldest
-	// part of the log is given up. All that goes is counted. A change takes effect when Caddy is restarted. Default: 1 GiB.
+	// part of the log is given up. All that goes is counted. A change takes
+	// effect when Caddy is restarted. Default: 1 GiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	// How long an event may wait for Intilery before it is given up and

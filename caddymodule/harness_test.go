@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -15,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/intilery/caddy-intilery/internal/freeport"
 	"github.com/intilery/caddy-intilery/sandbox"
 )
 
@@ -288,21 +286,13 @@ func validateJSON(t *testing.T, config []byte) error {
 	return caddy.Validate(&parsed)
 }
 
-// freePort returns a port that nobody listens on. It lies below those that
-// systems give to outgoing connections, one of which could take it before the
-// server that it is for.
 func freePort(t *testing.T) string {
 	t.Helper()
-	const lowest, highest = 10000, 32000
-	for range 100 {
-		port := strconv.Itoa(lowest + rand.IntN(highest-lowest))
-		if l, err := net.Listen("tcp", ":"+port); err == nil {
-			l.Close()
-			return port
-		}
+	port, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no free port from %d to %d", lowest, highest)
-	return ""
+	return port
 }
 
 // wantStripped fails if anything under our prefix reached the client.

@@ -93,18 +93,15 @@ func (q *withdrawals) next(done bool) (anonymousID string, more bool) {
 }
 
 func (q *withdrawals) try(anonymousID string) (err error) {
-	for n, wait := 0, eraseRetry; n < eraseTries; n, wait = n+1, 2*wait {
-		if n > 0 {
-			time.Sleep(wait / 2)
-		}
+	for n, wait := 1, eraseRetry; ; n, wait = n+1, 2*wait {
 		ctx, cancel := context.WithTimeout(context.Background(), eraseLimit)
 		_, err = q.queue.Erase(ctx, erasure.Subject{AnonymousID: anonymousID})
 		cancel()
-		if err == nil {
-			return nil
+		if err == nil || n == eraseTries {
+			return err
 		}
+		time.Sleep(wait) // nothing waits for this goroutine, not even a shutdown
 	}
-	return err
 }
 
 // Interface guard

@@ -1,6 +1,7 @@
 package cookie
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -97,23 +98,15 @@ type Config struct {
 // WithDefaults returns c with the default in place of every zero field but
 // Pattern and Domain, whose zero value is their default.
 func (c Config) WithDefaults() Config {
-	c.Name = or(c.Name, defaultName)
-	c.KeeperName = or(c.KeeperName, defaultKeeperName)
-	c.UserName = or(c.UserName, defaultUserName)
-	c.Dialect = or(c.Dialect, DialectQuoted)
-	c.MaxAge = or(c.MaxAge, defaultMaxAge)
-	c.RestoreAfter = or(c.RestoreAfter, min(defaultRestoreAfter, c.MaxAge))
-	c.RenewAfter = or(c.RenewAfter, min(defaultRenewAfter, c.RestoreAfter/4))
-	c.SameSite = or(c.SameSite, SameSiteLax)
+	c.Name = cmp.Or(c.Name, defaultName)
+	c.KeeperName = cmp.Or(c.KeeperName, defaultKeeperName)
+	c.UserName = cmp.Or(c.UserName, defaultUserName)
+	c.Dialect = cmp.Or(c.Dialect, DialectQuoted)
+	c.MaxAge = cmp.Or(c.MaxAge, defaultMaxAge)
+	c.RestoreAfter = cmp.Or(c.RestoreAfter, min(defaultRestoreAfter, c.MaxAge))
+	c.RenewAfter = cmp.Or(c.RenewAfter, min(defaultRenewAfter, c.RestoreAfter/4))
+	c.SameSite = cmp.Or(c.SameSite, SameSiteLax)
 	return c
-}
-
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }
 
 // Validate checks c as it is after WithDefaults. Its error names the option as

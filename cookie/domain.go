@@ -1,6 +1,7 @@
 package cookie
 
 import (
+	"cmp"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -38,24 +39,19 @@ func (s scope) others() []string {
 	if s.domain == "" {
 		return nil
 	}
-	top := s.domain
-	if s.wider != "" {
-		top = s.wider
-	}
-	name := s.host
-	for strings.Count(name, ".")-strings.Count(top, ".") > maxLevels {
+	name, top := s.host, cmp.Or(s.wider, s.domain)
+	for levels := strings.Count(name, ".") - strings.Count(top, "."); levels > maxLevels; levels-- {
 		name = parent(name)
 	}
 	others := []string{""}
-	for ; name != top; name = parent(name) {
+	for ; ; name = parent(name) {
 		if name != s.domain {
 			others = append(others, name)
 		}
+		if name == top {
+			return others
+		}
 	}
-	if top != s.domain {
-		others = append(others, top)
-	}
-	return others
 }
 
 // parent is the domain one level above a host name.

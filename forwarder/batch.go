@@ -82,9 +82,9 @@ func (s *batchSize) accepted(sent int, took time.Duration) {
 	defer s.mu.Unlock()
 	switch {
 	case sent < s.bytes/2:
-	case took < tracking.DefaultTimeout/4:
+	case took < tracking.Timeout/4:
 		s.bytes = min(2*s.bytes, s.limit)
-	case took < tracking.DefaultTimeout/2:
+	case took < tracking.Timeout/2:
 		s.bytes = min(s.bytes+s.bytes/4, s.limit)
 	}
 }

@@ -1,6 +1,6 @@
 // Everything on the server's side: the built binary, the app behind it, the
 // sandbox, and the records from which the cases read what happened.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -64,12 +64,15 @@ export async function startStack() {
   };
 }
 
+/** n ports below those that systems give to outgoing connections, as in internal/freeport. */
 async function freePorts(n) {
-  const servers = await Promise.all([...Array(n)].map(() => new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => resolve(server));
-  })));
-  return Promise.all(servers.map((server) => new Promise((resolve) => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  })));
+  const found = [];
+  for (let port = 10000 + randomInt(20000); found.length < n; port++) {
+    const free = await new Promise((resolve) => {
+      const server = createServer().once('error', () => resolve(false));
+      server.listen(port, () => server.close(() => resolve(true)));
+    });
+    if (free) found.push(port);
+  }
+  return found;
 }

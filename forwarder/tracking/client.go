@@ -25,8 +25,8 @@ import (
 // DefaultEndpoint is Intilery's public Tracking API.
 const DefaultEndpoint = "https://tracking.intilery.com"
 
-// DefaultTimeout bounds one attempt, from connecting to the end of the answer.
-const DefaultTimeout = 30 * time.Second
+// Timeout bounds one attempt, from connecting to the end of the answer.
+const Timeout = 30 * time.Second
 
 // maxAnswer is how much of an answer's body is looked at. Documented answers
 // have a few dozen bytes.
@@ -124,7 +124,7 @@ func (c *Client) Send(ctx context.Context, token string, payload []byte) Answer 
 	if !httpguts.ValidHeaderFieldValue(token) {
 		return Answer{Class: Misconfigured, Err: errors.New("auth token has characters that a header cannot carry")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 
 	src := &lent{data: payload}

@@ -250,8 +250,8 @@ func TestSendTimesOut(t *testing.T) {
 			if a.Class != Unavailable || !a.TimedOut {
 				t.Errorf("%s: %+v", name, a)
 			}
-			if d := time.Since(start); d != DefaultTimeout {
-				t.Errorf("%s: took %v, want %v", name, d, DefaultTimeout)
+			if d := time.Since(start); d != Timeout {
+				t.Errorf("%s: took %v, want %v", name, d, Timeout)
 			}
 		})
 	}

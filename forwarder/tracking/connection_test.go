@@ -128,7 +128,7 @@ func TestSwallowedConnection(t *testing.T) {
 				if a := c.Send(t.Context(), secret, []byte("{}")); a.Class != Accepted {
 					t.Errorf("after it: %+v", a)
 				}
-				if d := time.Since(start); d > DefaultTimeout {
+				if d := time.Since(start); d > Timeout {
 					t.Errorf("it took %v", d)
 				}
 				tr.CloseIdleConnections()

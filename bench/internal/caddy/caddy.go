@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/intilery/caddy-intilery/internal/freeport"
 )
 
 // Options say what to start.
@@ -88,11 +90,12 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
+	site, err1 := freeport.Next()
+	admin, err2 := freeport.Next()
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	c := &Process{Name: o.Name, Site: ports[0], admin: ports[1], log: filepath.Join(dir, "log")}
+	c := &Process{Name: o.Name, Site: "127.0.0.1:" + site, admin: "127.0.0.1:" + admin, log: filepath.Join(dir, "log")}
 	file := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(config(c, o, dir)), 0o600); err != nil {
 		return nil, err
@@ -227,17 +230,4 @@ func (c *Process) Metric(ctx context.Context, name string) (float64, bool, error
 		}
 	}
 	return 0, false, nil
-}
-
-// freePorts returns loopback addresses that nobody listens on at the moment.
-func freePorts(n int) (out []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		out = append(out, l.Addr().String())
-	}
-	return out, nil
 }
