@@ -43,6 +43,7 @@ func (f *Forwarder) Capture(name string, e *event.Event) error {
 	case err != nil:
 		return d.counts.refuse(e.Type.Class(), err)
 	}
+	defer f.withdrawn.capture(e.AnonymousID) // once it is in the queue: see withdrawn
 	u := unrouted{name, event.Lane(e.AnonymousID, e.UserID, lanes), e.Type.Class(), rec}
 	if d != nil {
 		if ok, err := d.capture(u); ok {

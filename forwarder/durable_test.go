@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -164,6 +165,61 @@ func TestEraseOnDisk(t *testing.T) {
 	stop(last)
 	if len(events) > 0 {
 		t.Errorf("%d events too many", len(events))
+	}
+}
+
+// TestWithdrawWhileCapturing: with the real log, whatever is captured while a
+// visitor is erased over and over, the last withdrawal leaves nothing, also for
+// the next process.
+func TestWithdrawWhileCapturing(t *testing.T) {
+	const n, rounds = 2000, 90 // within withdrawBurst
+	s, taken := local(t)
+	down := s
+	down.Destinations = slices.Clone(s.Destinations)
+	down.Destinations[0].Transport = &receiver{answer: always(status(503))}
+	dir := t.TempDir()
+	first := New(dir)
+	if err := first.Start("a", down); err != nil {
+		t.Fatal(err)
+	}
+	capture := func(visitor, name string) {
+		if err := first.Capture("main", &event.Event{Type: event.Track, Name: name, AnonymousID: visitor}); err != nil {
+			t.Error(err)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range n {
+			capture(secretID, "gone")
+		}
+	})
+	wg.Go(func() {
+		for range rounds {
+			if _, err := first.Withdraw(t.Context(), secretID); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	if _, err := first.Withdraw(t.Context(), secretID); err != nil {
+		t.Fatal(err)
+	}
+	capture(laneMate(&event.Event{AnonymousID: secretID}).AnonymousID, "kept")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := New(dir)
+	if err := second.Start("b", s); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-taken; got != "kept" {
+		t.Errorf("sent %s", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(taken) > 0 {
+		t.Errorf("%d events too many", len(taken))
 	}
 }
 

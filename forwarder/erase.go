@@ -13,11 +13,12 @@ import (
 )
 
 // Erase removes the undelivered events that carry an ID of a visitor: from
-// memory, from the queue and from the dead letters. Events in the queue are not
-// sent any more from here on, also by later processes; their bytes leave the
-// disk with their segment, within the queue's maximum age. A request that is
-// under way is not called back. Events that are captured after Erase has
-// returned are new.
+// memory, from the queue and from the dead letters. It is for an operator, who is
+// told what was there: it reads what is pending in the visitor's lanes, and the
+// dead letters. Events in the queue are not sent any more from here on, also by
+// later processes; their bytes leave the disk with their segment, within the
+// queue's maximum age. A request that is under way is not called back. Events that
+// are captured after Erase has returned are new.
 //
 // On success the erasure is on disk and noted in the audit file, with a keyed
 // digest in place of the ID. On an error some of the events may be left, and
@@ -37,17 +38,8 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 	for _, c := range s.queue.Drop(is) {
 		n.Memory += int(c)
 	}
-	// What was on its way from memory to the disk must have its place there.
-	if err := s.queue.Flush(ctx); err != nil {
-		return n, fmt.Errorf("erase: the queue does not reach the disk; nothing of it was erased; try again: %w", err)
-	}
-	// Also where nothing is pending: a crash sets a cursor back.
-	upto := s.queue.Ends()
-	if who.AnonymousID != "" { // all of its events are in one lane of each destination
-		suffix := laneName("", event.Lane(who.AnonymousID, "", lanes))
-		maps.DeleteFunc(upto, func(lane string, _ queue.Position) bool { return !strings.HasSuffix(lane, suffix) })
-	}
-	if err := s.erasures.Add(who, upto); err != nil {
+	upto, err := s.erase(ctx, who, 0)
+	if err != nil {
 		return n, fmt.Errorf("erase: %w", err)
 	}
 	stats := s.queue.Stats()
@@ -69,6 +61,22 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 		return n, fmt.Errorf("erase: the events are erased, but the audit file cannot be written: %w", err)
 	}
 	return n, nil
+}
+
+// erase has what is in the queue of a visitor not sent any more. It returns the
+// places in the lanes up to which that goes. MaxPlaces is that of
+// erasure.Register.Add.
+func (s *shared) erase(ctx context.Context, who erasure.Subject, maxPlaces int) (upto map[string]queue.Position, err error) {
+	// What was on its way from memory to the disk must have its place there.
+	if err := s.queue.Flush(ctx); err != nil {
+		return nil, fmt.Errorf("the queue does not reach the disk; nothing of it was erased; try again: %w", err)
+	}
+	upto = s.queue.Unfinished()
+	if who.AnonymousID != "" { // all of its events are in one lane of each destination
+		suffix := laneName("", event.Lane(who.AnonymousID, "", lanes))
+		maps.DeleteFunc(upto, func(lane string, _ queue.Position) bool { return !strings.HasSuffix(lane, suffix) })
+	}
+	return upto, s.erasures.Add(who, upto, maxPlaces)
 }
 
 // count counts the events of a lane up to a place that match and have not ended.

@@ -47,6 +47,8 @@ type Forwarder struct {
 	cutSend context.CancelFunc
 	upkeep  chan struct{} // held by the one that changes dead letters or erases
 
+	withdrawn *withdrawn
+
 	mu         sync.Mutex
 	owners     []owned // the last one's settings are in force
 	closed     bool
@@ -80,7 +82,7 @@ func New(dir string) *Forwarder { return newForwarder(dir, openLog) }
 
 func newForwarder(dir string, newLog func(string, Settings, *slog.Logger) eventLog) *Forwarder {
 	f := &Forwarder{
-		dir: dir, newLog: newLog, handler: newReloadHandler(), upkeep: make(chan struct{}, 1),
+		dir: dir, newLog: newLog, handler: newReloadHandler(), upkeep: make(chan struct{}, 1), withdrawn: newWithdrawn(),
 		transports: make(map[string]*http.Transport), shared: &shared{memory: semaphore.NewWeighted(batchMemory)},
 	}
 	f.log = slog.New(f.handler)
@@ -138,6 +140,17 @@ func (f *Forwarder) Stop(owner any) {
 			d.halt()
 		}
 	}
+}
+
+// Opened returns a channel that is closed once the log is open. Before the first
+// Start it is nil.
+func (f *Forwarder) Opened() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shared.queue == nil {
+		return nil
+	}
+	return f.shared.queue.Opened()
 }
 
 func (f *Forwarder) find(owner any) int {

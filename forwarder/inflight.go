@@ -35,8 +35,9 @@ type inflight struct {
 	// into, the next one last. Empty: a batch is as large as fits.
 	parts []int
 
-	erased *erasure.Tombstones // those that out was checked against
-	oldest atomic.Int64        // Unix ms of out's first event, for Stats; 0 when there is none
+	erasures *erasure.Register
+	swept    uint64       // the version of erasures that out was checked against
+	oldest   atomic.Int64 // Unix ms of out's first event, for Stats; 0 when there is none
 }
 
 type entry struct {
@@ -143,9 +144,9 @@ func (in *inflight) advance() {
 
 // sweep removes the events that may not be sent any more: those that the log has
 // given up, and has counted, and those of visitors that were erased.
-func (in *inflight) sweep(erased *erasure.Tombstones) {
-	if in.erased != erased {
-		in.erased = erased
+func (in *inflight) sweep() {
+	if version := in.erasures.Version(); in.swept != version {
+		in.swept = version
 		in.out = slices.DeleteFunc(in.out, func(e entry) bool {
 			gone := in.covered(&e)
 			if gone {
@@ -163,7 +164,7 @@ func (in *inflight) sweep(erased *erasure.Tombstones) {
 }
 
 func (in *inflight) covered(e *entry) bool {
-	return in.erased.Cover(in.name, e.Position, e.event().IDs)
+	return in.erasures.Cover(in.name, e.Position, e.event().IDs)
 }
 
 // release gives the memory of events back that cannot be sent at present. They

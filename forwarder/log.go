@@ -20,6 +20,7 @@ type eventLog interface {
 	Ready() error                                               // nil while this process has it open
 	Lane(name string) logLane                                   // to be followed by its Release
 	Ends() map[string]queue.Position                            // of the last durable record, by lane
+	Unfinished() map[string]queue.Position                      // of Ends, where records may still be read, also after a crash
 	Cursor(lane string) (at queue.Position, known bool)         // creates no lane
 	Drop(match func(rec []byte) bool) (n [queue.Classes]uint64) // from memory
 	Flush(ctx context.Context) error                            // until what was appended is durable or shed

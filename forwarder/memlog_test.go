@@ -23,6 +23,9 @@ type memLog struct {
 	notHeld  bool // another process has it
 	readErr  error
 	flushErr error
+	onFlush  func()        // called at the end of Flush
+	reads    int           // calls of Read
+	drops    int           // calls of Drop
 	hold     chan struct{} // Append waits for it
 	evict    bool          // takes records and sheds them at once
 	lanes    map[string]*memLane
@@ -113,6 +116,9 @@ func (m *memLog) Ends() map[string]queue.Position {
 	return ends
 }
 
+// Unfinished has all lanes: nobody knows when a directory would have their cursors.
+func (m *memLog) Unfinished() map[string]queue.Position { return m.Ends() }
+
 func (m *memLog) Cursor(name string) (queue.Position, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -198,6 +204,7 @@ func (l *memLane) Read(after queue.Position, maxBytes int) ([]queue.Record, erro
 	m := l.log
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.reads++
 	if m.closed {
 		return nil, queue.ErrClosed
 	}
@@ -247,12 +254,21 @@ func (l *memLane) Release() {
 }
 
 // Drop finds nothing: this log has no memory beside its lanes.
-func (m *memLog) Drop(func([]byte) bool) (n [queue.Classes]uint64) { return n }
+func (m *memLog) Drop(func([]byte) bool) (n [queue.Classes]uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drops++
+	return n
+}
 
 func (m *memLog) Flush(ctx context.Context) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.flushErr
+	err, then := m.flushErr, m.onFlush
+	m.mu.Unlock()
+	if then != nil {
+		then()
+	}
+	return err
 }
 
 func (m *memLog) Stats() queue.Stats {

@@ -38,7 +38,7 @@ type worker struct {
 
 func newWorker(d *destination, lane logLane, name string) *worker {
 	return &worker{
-		d: d, in: inflight{lane: lane, name: name, counts: &d.counts},
+		d: d, in: inflight{lane: lane, name: name, counts: &d.counts, erasures: d.shared.erasures},
 		deferrals: deferrals{traits: &d.traits}, failures: newBackoff(),
 	}
 }
@@ -145,7 +145,7 @@ func (w *worker) linger(ctx context.Context) bool {
 // as many as fit, but at least one if any may go.
 func (w *worker) fill() (size int, err error) {
 	in := &w.in
-	in.sweep(w.d.shared.erasures.Now())
+	in.sweep()
 	w.batch = w.batch[:0]
 	w.deferrals.begin()
 	limit, size, deferred := w.d.size.now(), len(batchPrefix)+len(batchSuffix), 0
@@ -254,7 +254,7 @@ func (w *worker) deadLetter(ctx context.Context, a tracking.Answer) {
 		Time: time.Now(), Destination: d.name, Reason: a.Class.String(), Status: a.Status, Message: a.Message, Event: e.event(),
 	}
 	for ctx.Err() == nil {
-		added, err := d.shared.letters.Add(&letter, func() bool { return !d.shared.erasures.Now().Cover(w.in.name, e.Position, e.event().IDs) })
+		added, err := d.shared.letters.Add(&letter, func() bool { return !d.shared.erasures.Cover(w.in.name, e.Position, e.event().IDs) })
 		switch {
 		case err != nil:
 			d.log.Error("a refused event cannot be written to the dead letters; trying again", "lane", w.in.name, "error", err)

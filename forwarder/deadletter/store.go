@@ -3,6 +3,7 @@ package deadletter
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,6 +40,10 @@ type Store struct {
 	olderSize int64
 	older     uint64 // lines in the older file
 	dropped   uint64
+	visitors  map[uint64]struct{} // hashes of anonymousIds of letters, and maybe of some that are gone; nil: not known
+
+	purging sync.Mutex // held by PurgeVisitor
+	seed    maphash.Seed
 }
 
 // Stats are gauges of the dead letters on disk.
@@ -53,7 +58,7 @@ type Stats struct {
 // New returns the store of a data directory. It does no I/O. Keys is nil when
 // letters are not encrypted.
 func New(dir string, maxBytes int64, keys *seal.Keyring) *Store {
-	s := &Store{dir: dir, keys: keys}
+	s := &Store{dir: dir, keys: keys, seed: maphash.MakeSeed()}
 	s.SetMaxBytes(maxBytes)
 	return s
 }
@@ -91,6 +96,10 @@ func (s *Store) Add(l *Letter, allowed func() bool) (added bool, err error) {
 	}
 	s.size += int64(len(line))
 	s.lines++
+	if s.visitors != nil {
+		a, _ := l.Event.IDs()
+		s.visitors[maphash.String(s.seed, a)] = struct{}{}
+	}
 	s.gauge()
 	return true, nil
 }
@@ -151,6 +160,7 @@ func (s *Store) rotate() error {
 		return err
 	}
 	s.dropped += s.older
+	s.visitors = nil // else it would grow for ever
 	s.older, s.olderSize = s.lines, s.size
 	err := s.file.Close()
 	s.file, s.size, s.lines = nil, 0, 0

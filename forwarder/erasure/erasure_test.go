@@ -28,9 +28,14 @@ func load(t *testing.T, dir string) (*Register, *bytes.Buffer) {
 	return r, &out
 }
 
+// upto is a place in lane "a".
+func upto(offset uint64) map[string]queue.Position {
+	return map[string]queue.Position{"a": queue.At(7, offset)}
+}
+
 // covers reports whether an event of these IDs at a place in lane "a" is erased.
 func covers(r *Register, at queue.Position, anonymousID, userID string) bool {
-	return r.Now().Cover("a", at, func() (string, string) { return anonymousID, userID })
+	return r.Cover("a", at, func() (string, string) { return anonymousID, userID })
 }
 
 // A tombstone covers the visitor's events up to its place, in its lane and its
@@ -39,7 +44,7 @@ func TestTombstone(t *testing.T) {
 	for _, s := range []Subject{{UserID: secretID}, {AnonymousID: secretID}} {
 		dir := t.TempDir()
 		r, _ := load(t, dir)
-		if err := r.Add(s, map[string]queue.Position{"a": queue.At(7, 10)}); err != nil {
+		if err := r.Add(s, upto(10), 0); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -60,7 +65,7 @@ func TestTombstone(t *testing.T) {
 					t.Errorf("%+v: %v, want %v", c, got, c.want)
 				}
 			}
-			if r.Now().Cover("b", queue.At(7, 1), func() (string, string) { return s.AnonymousID, s.UserID }) {
+			if r.Cover("b", queue.At(7, 1), func() (string, string) { return s.AnonymousID, s.UserID }) {
 				t.Error("it covers another lane")
 			}
 			r, _ = load(t, dir)
@@ -94,21 +99,24 @@ func TestRetire(t *testing.T) {
 			dir := t.TempDir()
 			faketime.Test(t, func(t *testing.T) {
 				r, _ := load(t, dir)
-				if err := r.Add(Subject{UserID: "u"}, map[string]queue.Position{"a": queue.At(7, 10)}); err != nil {
+				if err := r.Add(Subject{UserID: "u"}, upto(10), 0); err != nil {
 					t.Fatal(err)
 				}
 				cursor := func(string) (queue.Position, bool) { return c.at, c.known }
 				r.Retire(cursor)
 				r.Retire(cursor) // too soon
-				if r.Now().Empty() {
+				if r.Empty() {
 					t.Error("it went before the cursor can be on disk")
 				}
 				time.Sleep(retireEvery)
 				r.Retire(cursor)
-				if got := r.Now().Empty(); got != c.gone {
+				if got := r.Empty(); got != c.gone {
 					t.Errorf("gone: %v, want %v", got, c.gone)
 				}
-				if again, _ := load(t, dir); again.Now().Empty() != c.gone {
+				if got := len(r.reach) == 0; got != c.gone {
+					t.Errorf("its lanes are looked into no more: %v, want %v", got, c.gone)
+				}
+				if again, _ := load(t, dir); again.Empty() != c.gone {
 					t.Error("the file says otherwise")
 				}
 			})
@@ -116,8 +124,8 @@ func TestRetire(t *testing.T) {
 	}
 }
 
-// What cannot be read is set aside and reported; what cannot be had at the moment
-// is an error.
+// What cannot be read is set aside and reported, and what can be read counts;
+// what cannot be had at the moment is an error.
 func TestDamaged(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, tombstoneFile)
@@ -125,36 +133,102 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := New(dir, slog.New(slog.DiscardHandler))
-	if err := r.Load(); err == nil || r.Now() != nil {
-		t.Errorf("a directory in the way: %v", err)
+	if err := r.Load(); err == nil {
+		t.Error("a directory in the way is no error")
 	}
-	for name, text := range map[string]string{
-		"torn": `[{"upto":`, "position": `[{"upto":{"a":"7"}}]`, "no key": `[{"kind":"userId","digest":"x","upto":{"a":"0000000000000007-000000000000000a"}}]`,
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add(Subject{UserID: secretID}, upto(10), 0); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, keyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		text, key string
+		left      bool
+	}{
+		"not JSON":     {"{\"upto\":\n" + string(good), string(key), true},
+		"position":     {string(good) + `{"digest":"` + strings.Repeat("01", 32) + `","upto":{"a":"7"}}` + "\n", string(key), true},
+		"digest":       {string(good) + `{"digest":"01","upto":{}}` + "\n", string(key), true},
+		"no digest":    {string(good) + `{"upto":{}}` + "\n", string(key), true},
+		"no key":       {string(good), "", false},
+		"key cut off":  {string(good), string(key[:10]), false},
+		"both damaged": {"x\n" + string(good), "x", false},
 	} {
-		if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		r, out := load(t, dir)
-		if !r.Now().Empty() || strings.Count(out.String(), "list of erasures is damaged") != 1 {
-			t.Errorf("%s: %s", name, out)
-		}
-		if aside, _ := filepath.Glob(path + ".damaged-*"); len(aside) == 0 {
-			t.Errorf("%s: not set aside", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path, keyPath := filepath.Join(dir, tombstoneFile), filepath.Join(dir, keyFile)
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if c.key != "" {
+				if err := os.WriteFile(keyPath, []byte(c.key), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r, out := load(t, dir)
+			if n := strings.Count(out.String(), "list of erasures is damaged"); n != 1 {
+				t.Errorf("reported %d times", n)
+			}
+			if aside, _ := filepath.Glob(path + ".damaged-*"); len(aside) != 1 {
+				t.Error("not set aside")
+			}
+			for range 2 {
+				if got := covers(r, queue.At(7, 10), "", secretID); got != c.left {
+					t.Errorf("covers %v, want %v", got, c.left)
+				}
+				r, out = load(t, dir)
+			}
+			if out.Len() > 0 {
+				t.Errorf("reported again: %s", out)
+			}
+		})
 	}
 }
 
+// When what can be read of a damaged file cannot be written, nothing is lost.
+func TestDamagedAndFull(t *testing.T) {
+	dir := t.TempDir()
+	r, _ := load(t, dir)
+	if err := r.Add(Subject{UserID: secretID}, upto(10), 0); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, tombstoneFile)
+	good, err := os.ReadFile(path)
+	if err = errors.Join(err, os.WriteFile(path, append([]byte("x\n"), good...), 0o600), os.Mkdir(path+".new", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	r = New(dir, slog.New(slog.DiscardHandler))
+	if err := r.Load(); err == nil {
+		t.Error("no error")
+	}
+	if err := os.Remove(path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Load(); err != nil || !covers(r, queue.At(7, 10), "", secretID) {
+		t.Errorf("not covered; %v", err)
+	}
+}
+
+// A tombstone that is not on disk does not count.
 func TestAddFails(t *testing.T) {
 	dir := t.TempDir()
 	r, _ := load(t, dir)
-	blocked := filepath.Join(dir, tombstoneFile+".new")
-	if err := os.Mkdir(blocked, 0o700); err != nil {
+	path := filepath.Join(dir, tombstoneFile)
+	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Add(Subject{UserID: "u"}, map[string]queue.Position{"a": queue.At(7, 10)}); err == nil || !r.Now().Empty() {
+	if err := r.Add(Subject{UserID: "u"}, upto(10), 0); err == nil || !r.Empty() {
 		t.Errorf("%v: it counts, though it is not on disk", err)
 	}
-	if err := r.Add(Subject{UserID: "u"}, nil); err != nil { // there is nothing to cover
+	if err := r.Add(Subject{UserID: "u"}, nil, 0); err != nil { // there is nothing to cover
 		t.Error(err)
 	}
 }
@@ -182,19 +256,19 @@ func TestAudit(t *testing.T) {
 	if err != nil || strings.Contains(string(text), secretID) {
 		t.Fatalf("%s, %v", text, err)
 	}
-	var digests []string
+	var digests []digest
 	for line := range strings.Lines(string(text)) {
 		var l auditLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatal(err)
 		}
-		if l.Kind != byUserID || l.Counts != (Counts{1, 2, 3, 4}) || l.Time.IsZero() || len(l.Digest) != 64 {
+		if l.Kind != byUserID || l.Counts != (Counts{1, 2, 3, 4}) || l.Time.IsZero() || l.Digest == (digest{}) {
 			t.Errorf("%s", line)
 		}
 		digests = append(digests, l.Digest)
 	}
 	if len(digests) != 2 || digests[0] != digests[1] {
-		t.Errorf("digests %q", digests)
+		t.Errorf("digests %v", digests)
 	}
 	if _, err := os.Stat(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
 		t.Error("no key")

@@ -1,41 +1,25 @@
 package erasure
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/queue"
-	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
 // retireEvery bounds how often Retire looks whether tombstones have done their part.
 const retireEvery = time.Minute
 
-// tombstone says that a visitor's events up to a place in each lane must not be
-// sent.
-type tombstone struct {
-	Time   time.Time                 `json:"time"`
-	Kind   string                    `json:"kind"`
-	Digest string                    `json:"digest"`
-	Upto   map[string]queue.Position `json:"upto"` // by lane
-
-	passed bool // all cursors were past it when Retire looked last
-}
-
-// Tombstones is a list that does not change.
-type Tombstones struct {
-	digests digests
-	list    []tombstone
-}
+// ErrFull: there are as many tombstones as the caller of Add allows.
+var ErrFull = errors.New("too many erased visitors still have events in the queue")
 
 // Register is the tombstones of a data directory and its audit file. Its methods
 // may be called by any number of goroutines.
@@ -43,23 +27,38 @@ type Register struct {
 	dir string
 	log *slog.Logger
 
-	now atomic.Pointer[Tombstones] // nil until Load has succeeded
+	loaded  atomic.Bool
+	version atomic.Uint64
 
-	mu      sync.Mutex
+	mu      sync.Mutex // held by those that change something, in memory or on disk
 	digests digests
+	file    journal
+	places  int       // of all tombstones
 	retired time.Time // when Retire looked last
+
+	// Those that hold mu change these under state, and need it for nothing else:
+	// so readers never wait for the disk.
+	state      sync.RWMutex
+	key        []byte // of digests, once there are tombstones
+	tombstones map[digest]*tombstone
+	// reach is how far the tombstones of a lane reach, for each incarnation of the
+	// log: events behind it need not be looked into.
+	reach map[string][]queue.Position
 }
 
 // New returns the register of a data directory. It does no I/O.
 func New(dir string, log *slog.Logger) *Register {
-	return &Register{dir: dir, log: log, digests: digests{dir: dir}}
+	return &Register{
+		dir: dir, log: log, digests: digests{dir: dir}, file: journal{path: filepath.Join(dir, tombstoneFile)},
+		tombstones: make(map[digest]*tombstone), reach: make(map[string][]queue.Position),
+	}
 }
 
 // Load reads the tombstones that earlier processes left, once. No event may be
-// sent before it has returned nil. A damaged file is set aside and reported: its
-// erasures have to be repeated.
+// sent before it has returned nil. A damaged file is set aside and reported: those
+// of its erasures that cannot be read have to be repeated.
 func (r *Register) Load() error {
-	if r.now.Load() != nil {
+	if r.loaded.Load() {
 		return nil
 	}
 	r.mu.Lock()
@@ -68,94 +67,153 @@ func (r *Register) Load() error {
 }
 
 func (r *Register) loadLocked() error {
-	if r.now.Load() != nil {
+	if r.loaded.Load() {
 		return nil
 	}
-	path := filepath.Join(r.dir, tombstoneFile)
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	list, err := r.file.read()
+	if err != nil && !errors.Is(err, errDamaged) {
 		return fmt.Errorf("read the erasures: %w", err)
 	}
-	var list []tombstone
-	if err == nil {
-		err = json.Unmarshal(text, &list)
-		if err == nil && len(list) > 0 {
-			err = r.digests.load()
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errKey) {
-				return fmt.Errorf("read the erasures' key: %w", err)
-			}
-		}
-		if err != nil {
-			aside := path + time.Now().UTC().Format(".damaged-20060102T150405Z")
-			if err := os.Rename(path, aside); err != nil {
-				return fmt.Errorf("set damaged erasures aside: %w", err)
-			}
-			r.log.Error("the list of erasures is damaged: repeat those of the last days", "set_aside", aside, "error", err)
-			list = nil
+	if len(list) > 0 {
+		switch keyErr := r.digests.load(); {
+		case errors.Is(keyErr, fs.ErrNotExist), errors.Is(keyErr, errKey):
+			list, err = nil, errors.Join(err, keyErr)
+		case keyErr != nil:
+			return fmt.Errorf("read the erasures' key: %w", keyErr)
 		}
 	}
-	r.now.Store(&Tombstones{r.digests, list})
+	all := make(map[digest]*tombstone, len(list))
+	for _, t := range list {
+		all[t.Digest] = t
+	}
+	if err != nil {
+		aside := r.file.path + time.Now().UTC().Format(".damaged-20060102T150405Z")
+		if err := os.Rename(r.file.path, aside); err != nil {
+			return fmt.Errorf("set damaged erasures aside: %w", err)
+		}
+		if err := r.file.replace(all); err != nil {
+			return fmt.Errorf("write the erasures: %w", errors.Join(err, os.Rename(aside, r.file.path)))
+		}
+		r.log.Error("the list of erasures is damaged: repeat those of the last days", "set_aside", aside, "error", err)
+	}
+	r.setLocked(all)
+	r.loaded.Store(true)
 	return nil
 }
 
+// setLocked puts other tombstones in place of those at present.
+func (r *Register) setLocked(all map[digest]*tombstone) {
+	r.state.Lock()
+	defer r.state.Unlock()
+	r.key, r.tombstones, r.places = r.digests.key, all, 0
+	clear(r.reach)
+	for _, t := range all {
+		r.places += len(t.Upto)
+		r.extend(t)
+	}
+	r.version.Add(1)
+}
+
+// extend has reach cover a tombstone.
+func (r *Register) extend(t *tombstone) {
+next:
+	for lane, upto := range t.Upto {
+		for i, p := range r.reach[lane] {
+			if p.Covers(upto) {
+				continue next
+			}
+			if upto.Covers(p) {
+				r.reach[lane][i] = upto
+				continue next
+			}
+		}
+		r.reach[lane] = append(r.reach[lane], upto)
+	}
+}
+
 // Add makes a tombstone durable, for the events of a visitor up to a place in
-// each lane.
-func (r *Register) Add(s Subject, upto map[string]queue.Position) error {
+// each lane. An earlier one of the same ID goes; one that says the same stays. All
+// tombstones together may have so many places; 0 stands for any number. Errors:
+// ErrFull, and those of the disk.
+func (r *Register) Add(s Subject, upto map[string]queue.Position, maxPlaces int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.loadLocked(); err != nil {
 		return err
 	}
 	kind, id := s.kindAndID()
-	digest, err := r.digests.of(kind, id)
+	d, err := r.digests.of(kind, id)
 	if err != nil || len(upto) == 0 {
 		return err
 	}
-	return r.storeLocked(append(slices.Clone(r.now.Load().list), tombstone{Time: time.Now().UTC(), Kind: kind, Digest: digest, Upto: upto}))
-}
-
-// storeLocked replaces the list on disk and then in memory.
-func (r *Register) storeLocked(list []tombstone) error {
-	text, err := json.Marshal(list)
-	if err == nil {
-		err = fsx.ReplaceFile(filepath.Join(r.dir, tombstoneFile), text)
+	t := &tombstone{Time: time.Now().UTC(), Kind: kind, Digest: d, Upto: upto}
+	places := r.places + len(upto)
+	if before := r.tombstones[d]; before != nil {
+		// A lane that the log does not know any more can come back with a crash.
+		t.Upto = maps.Clone(before.Upto)
+		maps.Copy(t.Upto, upto)
+		if maps.Equal(t.Upto, before.Upto) {
+			return nil
+		}
+		places = r.places + len(t.Upto) - len(before.Upto)
+	}
+	if maxPlaces > 0 && places > maxPlaces {
+		return ErrFull
+	}
+	if r.file.lines >= 2*len(r.tombstones)+spareLines || !r.file.intact() {
+		all := maps.Clone(r.tombstones)
+		all[d] = t
+		err = r.file.replace(all)
+	} else {
+		err = r.file.add(t)
 	}
 	if err != nil {
 		return fmt.Errorf("write the erasures: %w", err)
 	}
-	r.now.Store(&Tombstones{r.digests, list})
+	r.state.Lock()
+	defer r.state.Unlock()
+	r.key, r.places, r.tombstones[d] = r.digests.key, places, t
+	r.extend(t)
+	r.version.Add(1)
 	return nil
 }
 
-// Now returns the tombstones at present; nil until Load has succeeded. It is
-// another one after each change.
-func (r *Register) Now() *Tombstones { return r.now.Load() }
+// Version is another one after each change by which an event may be covered that
+// was not covered before.
+func (r *Register) Version() uint64 { return r.version.Load() }
 
-// Empty reports whether there are no tombstones. A nil list is empty.
-func (t *Tombstones) Empty() bool { return t == nil || len(t.list) == 0 }
+// Empty reports whether there are no tombstones, or Load has not succeeded yet.
+func (r *Register) Empty() bool {
+	r.state.RLock()
+	defer r.state.RUnlock()
+	return len(r.tombstones) == 0
+}
 
 // Cover reports whether an event at a place in a lane was erased. IDs returns
 // the event's anonymousId and userId; it is called only where a tombstone may
 // cover the place.
-func (t *Tombstones) Cover(lane string, at queue.Position, ids func() (anonymousID, userID string)) bool {
-	if t.Empty() {
-		return false
-	}
-	var anonymousID, userID string
-	for i := range t.list {
-		s := &t.list[i]
-		if upto, ok := s.Upto[lane]; !ok || !upto.Covers(at) {
-			continue
-		}
-		if anonymousID == "" && userID == "" {
-			a, u := ids()
-			anonymousID, userID = t.digests.sum(byAnonymousID, a), t.digests.sum(byUserID, u)
-		}
-		if s.Kind == byUserID && s.Digest == userID || s.Kind == byAnonymousID && s.Digest == anonymousID {
-			return true
+func (r *Register) Cover(lane string, at queue.Position, ids func() (anonymousID, userID string)) bool {
+	r.state.RLock()
+	defer r.state.RUnlock()
+	for _, p := range r.reach[lane] {
+		if p.Covers(at) {
+			anonymousID, userID := ids()
+			return r.covers(byAnonymousID, anonymousID, lane, at) || r.covers(byUserID, userID, lane, at)
 		}
 	}
 	return false
+}
+
+func (r *Register) covers(kind, id, lane string, at queue.Position) bool {
+	if id == "" {
+		return false
+	}
+	t := r.tombstones[sum(r.key, kind, id)]
+	if t == nil {
+		return false
+	}
+	upto, ok := t.Upto[lane]
+	return ok && upto.Covers(at)
 }
 
 // Retire drops the tombstones that have nothing older left to cover, now and
@@ -164,7 +222,7 @@ func (t *Tombstones) Cover(lane string, at queue.Position, ids func() (anonymous
 // Cursor returns that of a lane; a lane that the log does not know has nothing
 // left. Errors are left to the next time.
 func (r *Register) Retire(cursor func(lane string) (at queue.Position, known bool)) {
-	if r.Now().Empty() || !r.mu.TryLock() {
+	if r.Empty() || !r.mu.TryLock() {
 		return
 	}
 	defer r.mu.Unlock()
@@ -173,25 +231,30 @@ func (r *Register) Retire(cursor func(lane string) (at queue.Position, known boo
 		return
 	}
 	r.retired = now
-	before := r.now.Load().list
-	var list []tombstone
-	for _, t := range before {
-		passed := true
-		for lane, upto := range t.Upto {
-			at, known := cursor(lane)
-			passed = passed && (!known || at.Covers(upto) || !upto.Covers(at))
+	left := make(map[digest]*tombstone)
+	for d, t := range r.tombstones {
+		before := t.passed
+		t.passed = t.behind(cursor)
+		if !before || !t.passed {
+			left[d] = t
 		}
-		if passed && t.passed {
-			continue
-		}
-		t.passed = passed
-		list = append(list, t)
 	}
-	if len(list) == len(before) {
-		r.now.Store(&Tombstones{r.digests, list})
+	if len(left) == len(r.tombstones) {
 		return
 	}
-	if err := r.storeLocked(list); err != nil {
+	if err := r.file.replace(left); err != nil {
 		r.log.Warn("an erasure that is done cannot be taken off the list", "error", err)
+		return
 	}
+	r.setLocked(left)
+}
+
+// behind reports whether all cursors are past a tombstone.
+func (t *tombstone) behind(cursor func(lane string) (at queue.Position, known bool)) bool {
+	for lane, upto := range t.Upto {
+		if at, known := cursor(lane); known && !at.Covers(upto) && upto.Covers(at) {
+			return false
+		}
+	}
+	return true
 }

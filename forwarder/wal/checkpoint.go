@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ func (c *checkpoint) save() error {
 		err = c.manifest.Rewrite(c.take(true))
 	}
 	c.stale = err != nil
+	if err == nil {
+		c.index.written()
+	}
 	return err
 }
 
@@ -57,6 +61,7 @@ func (c *checkpoint) open(dir string) error {
 		return err
 	}
 	c.manifest = m
+	c.index.written()
 	return nil
 }
 
@@ -111,6 +116,7 @@ func (c *checkpoint) take(all bool) *manifest.Update {
 		}
 		u.Forgotten, u.Removed = x.forgotten, x.removed
 	}
+	maps.Copy(x.unwritten, x.dirtyLanes)
 	clear(x.dirtyLanes)
 	clear(x.dirtySegments)
 	x.forgotten, x.removed = nil, nil

@@ -39,6 +39,7 @@ type index struct {
 	saving        bool
 	dirtyLanes    map[*Lane]struct{}
 	dirtySegments map[*segmentInfo]struct{}
+	unwritten     map[*Lane]struct{} // lanes of updates that are not on disk yet
 	forgotten     []uint32
 	removed       []uint64
 }
@@ -48,6 +49,7 @@ func newIndex(log *slog.Logger) *index {
 		log: log, nextLane: 1, nextSegment: 1,
 		names: make(map[string]*Lane), released: make(map[*Lane]struct{}), ids: make(map[uint32]*Lane), lost: make(map[queue.LossCause]uint64),
 		dirtyLanes: make(map[*Lane]struct{}), dirtySegments: make(map[*segmentInfo]struct{}),
+		unwritten: make(map[*Lane]struct{}),
 	}
 }
 
@@ -328,6 +330,21 @@ func (x *index) saved() bool {
 	}
 	x.saving = false
 	return true
+}
+
+// written says that the manifest has on disk what was taken for it.
+func (x *index) written() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.unwritten)
+}
+
+// unfinishedLocked reports whether records of a lane may still be read, also after
+// a crash, which sets the cursor back to that of the manifest.
+func (x *index) unfinishedLocked(l *Lane) bool {
+	_, dirty := x.dirtyLanes[l]
+	_, unwritten := x.unwritten[l]
+	return l.last > 0 && (l.pending > 0 || dirty || unwritten)
 }
 
 // stats fills in the index's accounts.

@@ -134,6 +134,21 @@ func (l *Log) Ends() map[string]queue.Position {
 	return ends
 }
 
+// Unfinished returns the position of the last durable record of each lane of which
+// records may still be read, by this process or by the next one after a crash. A
+// lane is left out when all of its records have ended, and the disk says so.
+func (l *Log) Unfinished() map[string]queue.Position {
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	ends := make(map[string]queue.Position)
+	for name, ln := range l.index.names {
+		if l.index.unfinishedLocked(ln) {
+			ends[name] = queue.At(l.index.incarnation, ln.last)
+		}
+	}
+	return ends
+}
+
 // Cursor returns the cursor of a lane; false when the log does not know the lane.
 func (l *Log) Cursor(name string) (queue.Position, bool) {
 	l.index.mu.Lock()
