@@ -157,7 +157,7 @@ func erase(r *http.Request, live []liveQueue) (any, error) {
 	}
 	dec := json.NewDecoder(io.LimitReader(r.Body, maxAdminBody))
 	dec.DisallowUnknownFields()
-	// The decoder's own words may quote the ID.
+	// The decoder's own text may quote the ID.
 	if err := dec.Decode(&body); err != nil || dec.More() {
 		return nil, refusal(http.StatusBadRequest, `the body is not accepted; use {"user_id": "..."} or {"anonymous_id": "..."}`)
 	}
@@ -169,6 +169,9 @@ func erase(r *http.Request, live []liveQueue) (any, error) {
 	}
 	var sum erasure.Counts
 	for _, q := range live {
+		if body.AnonymousID != "" {
+			sum.Memory += len(q.awaiting.take(body.AnonymousID))
+		}
 		ctx, cancel := contextWithin(r, adminFlushLimit)
 		n, err := q.Erase(ctx, erasure.Subject{UserID: body.UserID, AnonymousID: body.AnonymousID})
 		cancel()

@@ -1,10 +1,3 @@
-// Package caddymodule is the Caddy side of caddy-intilery: the app `intilery`,
-// which holds the destinations and their queue, the site handler `intilery`,
-// and their Caddyfile.
-//
-// It promises the site's owner that nothing in it fails, slows or changes a
-// response beyond its cookies; it takes identity from package cookie, and
-// hands events to package forwarder. It is the only package that imports Caddy.
 package caddymodule
 
 import (
@@ -13,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
@@ -30,6 +25,17 @@ func init() {
 
 // App holds what the sites share: the destinations that events go to, the
 // durable queue between, and the key that seals the keeper cookie.
+//
+// It emits these Caddy events, for the handlers of the app `events`. Their data is
+// in the placeholders `{event.data.*}`:
+//
+// Event | Data | When
+// ------|------|-----
+// `intilery_destination_paused` | `destination`, `reason`, `since` | nothing is sent to a destination any more, or for another reason than before
+// `intilery_destination_recovered` | `destination`, and the `reason` and `since` of the pause | a destination is sent to again
+// `intilery_events_lost` | `destination`, empty where it is not known; `cause`; `count` since the last such event | events were lost, or given up for want of room; at most once a minute for each destination and cause
+//
+// The state is looked at every 5 s: a shorter pause is not emitted.
 type App struct {
 	// The directory of the queue's write-ahead log and dead letters, shared by
 	// all destinations. It must be on a local disk and belongs to one Caddy
@@ -82,6 +88,12 @@ type App struct {
 	// The destinations by name. Sites without a name use `default`.
 	Destinations map[string]*Destination `json:"destinations,omitempty"`
 
+	// The names of destinations by the value of a site's `destination`
+	// placeholder, such as a host, without regard to case. Placeholders are
+	// replaced. The key `default` stands for all other values. Default: a value
+	// is itself the name of a destination.
+	Map map[string]string `json:"map,omitempty"`
+
 	ctx     caddy.Context
 	logger  *zap.Logger
 	storage certmagic.Storage
@@ -89,6 +101,8 @@ type App struct {
 	options forwarder.Settings // of queue
 	dir     string             // of queue, once taken
 	keys    atomic.Pointer[cookie.Keyring]
+	events  *caddyevents.App
+	started startSignal
 	cancel  context.CancelFunc
 }
 
@@ -104,11 +118,17 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // opening it: `caddy validate` gets no further than this.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger, a.storage = ctx, ctx.Logger(), ctx.Storage()
+	if err := a.provisionEvents(); err != nil {
+		return err
+	}
 	repl := caddy.NewReplacer()
 	for name, d := range a.Destinations {
 		if err := d.provision(name, repl, a.logger); err != nil {
 			return err
 		}
+	}
+	if err := a.provisionMap(repl); err != nil {
+		return err
 	}
 	dir := a.DataDir
 	if dir == "" {
@@ -132,6 +152,28 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.dir = dir
 	return registerMetrics(ctx.GetMetricsRegistry(), queueCollector{})
+}
+
+// provisionMap replaces placeholders and checks that the destinations are there.
+func (a *App) provisionMap(repl *caddy.Replacer) error {
+	written := a.Map
+	a.Map = make(map[string]string, len(written))
+	for value, name := range written {
+		for _, text := range []*string{&value, &name} {
+			if err := replace(repl, "map", text); err != nil {
+				return err
+			}
+		}
+		value = strings.ToLower(value)
+		if _, ok := a.Destinations[name]; !ok {
+			return fmt.Errorf("map: destination %q of %q is not configured; use one of %s", name, value, a.names())
+		}
+		if _, twice := a.Map[value]; twice {
+			return fmt.Errorf("map: %q is given twice", value)
+		}
+		a.Map[value] = name
+	}
+	return nil
 }
 
 // provisionKeys takes the keys from the configuration, or reads them from the
@@ -176,7 +218,13 @@ func (a *App) Start() error {
 	for name, d := range a.Destinations {
 		settings.Destinations = append(settings.Destinations, d.settings(name))
 	}
-	return a.queue.Start(a, settings)
+	if err := a.queue.Start(a, settings); err != nil {
+		cancel() // Stop is not called
+		return err
+	}
+	go a.tellStart(ctx, a.dir)
+	go a.watch(ctx)
+	return nil
 }
 
 // awaitKeys makes or reads the keeper's key, and tries again until it has one.
@@ -197,7 +245,7 @@ func (a *App) awaitKeys(ctx context.Context, ready chan<- struct{}) {
 		if !logged {
 			logged = true
 			a.logger.Error("the keeper cookie's key cannot be read or made in Caddy's storage; sites are served, "+
-				"new visitors get no cookie until it can; mend the storage, or give keeper_keys",
+				"new visitors get no cookie until it can; repair the storage, or set keeper_keys",
 				zap.Bool("missing", errors.Is(err, fs.ErrNotExist)), zap.Error(err))
 		}
 		select {
@@ -246,6 +294,20 @@ func (a *App) resolve(name string) (string, error) {
 		return "", fmt.Errorf("destination: %q is not configured; use one of %s", name, a.names())
 	}
 	return name, nil
+}
+
+// choose returns the destination that the value of a site's placeholder stands
+// for.
+func (a *App) choose(value string) (name string, ok bool) {
+	value = strings.ToLower(value)
+	if name, ok = a.Map[value]; ok {
+		return name, true
+	}
+	if _, ok = a.Destinations[value]; ok {
+		return value, true
+	}
+	name, ok = a.Map[defaultDestination]
+	return name, ok
 }
 
 // Interface guards

@@ -1,12 +1,9 @@
 package caddymodule
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
@@ -27,6 +24,10 @@ func init() {
 //		burst       <requests>
 //		nodes       <number>
 //
+//		map {
+//			<value>... <destination>
+//			default    <destination>
+//		}
 //		data_dir          <path>
 //		keeper_keys       <key>...
 //		sync              group|interval <duration>|os
@@ -36,112 +37,129 @@ func init() {
 //		dead_letters_size <bytes>
 //	}
 //
-// Those from data_dir on are of the app: they may stand in any one block.
+// Those from map on are of the app: they may stand in any one block.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
-	app := new(App)
-	if earlier, ok := existing.(httpcaddyfile.App); ok {
-		if err := json.Unmarshal(earlier.Value, app); err != nil {
-			return nil, fmt.Errorf("reading the earlier intilery option: %w", err)
-		}
-	}
-	if err := app.UnmarshalCaddyfile(d); err != nil {
+	b, err := blocksSoFar(existing)
+	if err != nil {
 		return nil, err
 	}
-	return httpcaddyfile.App{Name: "intilery", Value: caddyconfig.JSON(app, nil)}, nil
+	if err := b.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return b.value()
 }
 
 // UnmarshalCaddyfile adds one block's destination to the app.
-func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (b *blocks) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
 	name := defaultDestination
 	if d.NextArg() {
 		name = d.Val()
+		if err := checkDestinationName(name); err != nil {
+			return d.WrapErr(err)
+		}
 	}
 	if d.NextArg() {
 		return d.Errf("intilery: unexpected %q; use intilery [<name>] { ... }", d.Val())
 	}
-	if _, twice := a.Destinations[name]; twice {
+	if _, twice := b.Destinations[name]; twice {
 		return d.Errf("intilery: destination %q is given twice; give each block its own name", name)
 	}
 	dest := new(Destination)
-	seen := make(map[string]bool)
+	given := make(options)
+	block := *d
 	for d.NextBlock(0) {
-		option := d.Val()
-		if seen[option] {
-			return d.Errf("intilery: %s is given twice in one block", option)
+		if err := given.once(d); err != nil {
+			return err
 		}
-		seen[option] = true
-		switch option {
-		case "client_id":
-			if err := argument(d, &dest.ClientID); err != nil {
-				return err
-			}
-		case "account_id":
-			if err := argument(d, &dest.AccountID); err != nil {
-				return err
-			}
-		case "brand_id":
-			if err := argument(d, &dest.BrandID); err != nil {
-				return err
-			}
-		case "auth_token":
-			if err := argument(d, &dest.AuthToken); err != nil {
-				return err
-			}
-		case "endpoint":
-			if err := argument(d, &dest.Endpoint); err != nil {
-				return err
-			}
-		case "rate", "burst", "nodes":
-			if err := dest.unmarshalRate(d); err != nil {
-				return err
-			}
-		case "data_dir":
-			var dir string
-			if err := argument(d, &dir); err != nil {
-				return err
-			}
-			if a.DataDir != "" && a.DataDir != dir {
-				return d.Errf("data_dir: %q differs from %q in an earlier block; all destinations share one", dir, a.DataDir)
-			}
-			a.DataDir = dir
-		case "keeper_keys":
-			keys := d.RemainingArgs()
-			if len(keys) == 0 {
-				return d.Errf("keeper_keys: no value; use one or more keys of 32 bytes as base64, newest first")
-			}
-			if len(a.KeeperKeys) > 0 {
-				return d.Errf("keeper_keys: given in an earlier block; all destinations share them")
-			}
-			a.KeeperKeys = keys
-		default:
-			if slices.Contains(queueOptions, option) {
-				if err := a.unmarshalQueue(d); err != nil {
-					return err
-				}
-				continue
-			}
-			return d.Errf("intilery: unknown option %q; use client_id, account_id, brand_id, auth_token, endpoint, rate, burst, nodes, "+
-				"data_dir, keeper_keys, %s", option, strings.Join(queueOptions, ", "))
+		if err := b.unmarshalOption(d, dest); err != nil {
+			return err
 		}
 	}
-	if a.Destinations == nil {
-		a.Destinations = make(map[string]*Destination)
+	if err := dest.checkRequired(); err != nil {
+		return block.WrapErr(err)
 	}
-	a.Destinations[name] = dest
-	return nil
+	if b.Destinations == nil {
+		b.Destinations = make(map[string]*Destination)
+	}
+	b.Destinations[name] = dest
+	return b.destinations.add(name, dest)
 }
 
-// argument reads an option's single value.
-func argument(d *caddyfile.Dispenser, value *string) error {
+// unmarshalOption reads one option of a block. What has no placeholder is checked
+// here, so that an error tells its line.
+func (b *blocks) unmarshalOption(d *caddyfile.Dispenser, dest *Destination) error {
 	option := d.Val()
-	args := d.RemainingArgs()
-	if len(args) != 1 || args[0] == "" {
-		return d.Errf("%s: %d values; use exactly one", option, len(args))
+	for _, o := range dest.texts() {
+		if o.name == option {
+			return text(d, o.value, func(value string) error { return o.check(option, value) })
+		}
 	}
-	*value = args[0]
+	switch option {
+	case "auth_token":
+		return text(d, &dest.AuthToken, checkToken)
+	case "rate", "burst", "nodes":
+		return dest.unmarshalRate(d)
+	case "map":
+		return b.unmarshalMap(d)
+	case "data_dir":
+		var dir string
+		if err := argument(d, &dir); err != nil {
+			return err
+		}
+		return shared(d, option, &b.DataDir, dir)
+	case "keeper_keys":
+		return unmarshalKeys(d, &b.KeeperKeys)
+	}
+	if slices.Contains(queueOptions, option) {
+		return b.unmarshalQueue(d)
+	}
+	return d.Errf("intilery: unknown option %q; use client_id, account_id, brand_id, auth_token, endpoint, rate, burst, nodes, "+
+		"map, data_dir, keeper_keys, %s", option, strings.Join(queueOptions, ", "))
+}
+
+// text reads an option's single value, and checks it unless it has a placeholder.
+func text(d *caddyfile.Dispenser, value *string, check func(string) error) error {
+	if err := argument(d, value); err != nil || hasPlaceholder(*value) {
+		return err
+	}
+	return wrap(d, check(*value))
+}
+
+// unmarshalMap reads the block after the word map.
+func (b *blocks) unmarshalMap(d *caddyfile.Dispenser) error {
+	if d.CountRemainingArgs() > 0 {
+		return d.Errf("map: unexpected %q; use map { <value>... <destination> }", d.RemainingArgs()[0])
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		words := append([]string{d.Val()}, d.RemainingArgs()...)
+		last := len(words) - 1
+		if last == 0 {
+			return d.Errf("map: %q has no destination; use <value>... <destination>", words[0])
+		}
+		if !hasPlaceholder(words[last]) {
+			if err := checkDestinationName(words[last]); err != nil {
+				return d.Errf("map: %w", err)
+			}
+		}
+		for _, value := range words[:last] {
+			if !hasPlaceholder(value) {
+				value = strings.ToLower(value)
+			}
+			if _, twice := b.Map[value]; twice {
+				return d.Errf("map: %q is given twice", value)
+			}
+			if b.Map == nil {
+				b.Map = make(map[string]string)
+			}
+			b.Map[value] = words[last]
+			if err := b.values.add(value, words[last]); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
 // Interface guard
-var _ caddyfile.Unmarshaler = (*App)(nil)
+var _ caddyfile.Unmarshaler = (*blocks)(nil)

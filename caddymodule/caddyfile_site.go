@@ -4,13 +4,17 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/intilery/caddy-intilery/caddymodule/internal/redact"
 )
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("intilery", parseSite)
-	// Before redir: outside every handler that answers, encodes, rewrites or
-	// caches, so that all answers pass the hook and no cache stores our cookies.
-	httpcaddyfile.RegisterDirectiveOrder("intilery", httpcaddyfile.Before, "redir")
+	// Before header: outside every handler that answers, encodes, rewrites, caches
+	// or changes headers, so that all answers pass the hook as they will be sent,
+	// and no cache stores our cookies. A deferred `header` outside of the hook would
+	// make a response public after we have found it private.
+	httpcaddyfile.RegisterDirectiveOrder("intilery", httpcaddyfile.Before, "header")
 }
 
 func parseSite(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -20,15 +24,20 @@ func parseSite(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 
 // UnmarshalCaddyfile reads the site directive:
 //
+//	intilery [<matcher>] off
 //	intilery [<matcher>] {
-//		destination <name>
+//		destination <name>|<placeholder>
 //		match {
 //			<matchers...>
 //		}
-//		page      on|off
-//		client_ip full|anonymized|off
-//		redact    <parameter>...
-//		bots      off
+//		page           on|off
+//		revalidate     on|off
+//		client_ip      full|anonymized|off
+//		forwarded_host
+//		redact         <parameter>...
+//		redact_path    <regexp>
+//		log_ids
+//		bots           off
 //		bots {
 //			add     <part>...
 //			remove  <part>...
@@ -38,114 +47,157 @@ func parseSite(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		cacheable    skip|private
 //		logout_paths <path>...
 //		querystring  allow|drop|signed
+//		querystring  signed from <origin>...
 //		cookie {
 //			...
 //		}
 //		consent {
+//			implied
 //			cookie <name> <regexp>
 //			header
 //			gpc    honour|ignore
 //			dnt    honour|ignore
 //		}
 //	}
+//
+// Only match and redact_path may be given more than once.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.Errf("intilery: unexpected %q; use intilery { ... }", d.Val())
-	}
-	seen := make(map[string]bool)
-	for d.NextBlock(0) {
-		option := d.Val()
-		if seen[option] && option != "match" {
-			return d.Errf("intilery: %s is given twice", option)
+		if d.Val() != "off" || d.NextArg() {
+			return d.Errf("intilery: unexpected %q; use intilery { ... } or intilery off", d.Val())
 		}
-		seen[option] = true
-		switch option {
-		case "destination":
-			if err := argument(d, &h.Destination); err != nil {
-				return err
-			}
-		case "match":
-			if d.CountRemainingArgs() > 0 {
-				return d.Errf("match: unexpected %q; use match { <matchers> }", d.RemainingArgs()[0])
-			}
-			set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
-			if err != nil {
-				return err
-			}
-			h.MatcherSetsRaw = append(h.MatcherSetsRaw, set)
-		case "page":
-			if err := oneOf(d, &h.Page, pageOn, pageOff); err != nil {
-				return err
-			}
-		case "client_ip":
-			if err := oneOf(d, &h.ClientIP, clientIPFull, clientIPAnonymized, clientIPOff); err != nil {
-				return err
-			}
-		case "redact":
-			if h.Redact = d.RemainingArgs(); len(h.Redact) == 0 {
-				return d.Errf("redact: no value; use names of query parameters")
-			}
-		case "bots":
-			h.Bots = new(Bots)
-			if err := h.Bots.unmarshalCaddyfile(d); err != nil {
-				return err
-			}
-		case "new_visitors":
-			if err := oneOf(d, &h.NewVisitors, newImmediately, newReturning); err != nil {
-				return err
-			}
-		case "cacheable":
-			if err := oneOf(d, &h.Cacheable, cacheableSkip, cacheablePrivate); err != nil {
-				return err
-			}
-		case "logout_paths":
-			if h.LogoutPaths = d.RemainingArgs(); len(h.LogoutPaths) == 0 {
-				return d.Errf("logout_paths: no value; use paths such as /logout")
-			}
-		case "querystring":
-			if err := oneOf(d, &h.Querystring, queryAllow, queryDrop, querySigned); err != nil {
-				return err
-			}
-		case "cookie":
-			h.Cookie = new(Cookie)
-			if err := h.Cookie.unmarshalBlock(d); err != nil {
-				return err
-			}
-		case "consent":
-			h.Consent = new(Consent)
-			if err := h.Consent.unmarshalBlock(d); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("intilery: unknown option %q; use destination, match, page, client_ip, redact, bots, "+
-				"new_visitors, cacheable, logout_paths, querystring, cookie or consent", option)
+		h.Off = true
+		if d.NextBlock(0) {
+			return d.Errf("intilery off: unexpected block; options have no effect")
+		}
+		return nil
+	}
+	given := make(options)
+	for d.NextBlock(0) {
+		if err := given.once(d, "match", "redact_path"); err != nil {
+			return err
+		}
+		if err := h.unmarshalOption(d); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// unmarshalBlock reads the block after the word consent.
-func (c *Consent) unmarshalBlock(d *caddyfile.Dispenser) error {
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch option := d.Val(); option {
+	case "destination":
+		return argument(d, &h.Destination)
+	case "match":
+		if d.CountRemainingArgs() > 0 {
+			return d.Errf("match: unexpected %q; use match { <matchers> }", d.RemainingArgs()[0])
+		}
+		set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
+		if err != nil {
+			return err
+		}
+		h.MatcherSetsRaw = append(h.MatcherSetsRaw, set)
+		return nil
+	case "page":
+		return oneOf(d, &h.Page, pageOn, pageOff)
+	case "revalidate":
+		return oneOf(d, &h.Revalidate, revalidateOn, revalidateOff)
+	case "client_ip":
+		return oneOf(d, &h.ClientIP, clientIPFull, clientIPAnonymized, clientIPOff)
+	case "forwarded_host":
+		return noValue(d, &h.ForwardedHost)
+	case "log_ids":
+		return noValue(d, &h.LogIDs)
+	case "redact":
+		return arguments(d, &h.Redact, "names of query parameters", func(name string) error {
+			_, err := redact.New([]string{name}, nil)
+			return err
+		})
+	case "redact_path":
+		var expression string
+		if err := argument(d, &expression); err != nil {
+			return err
+		}
+		h.RedactPaths = append(h.RedactPaths, expression)
+		if _, err := redact.New(nil, []string{expression}); err != nil && !globalPlaceholders.MatchString(expression) {
+			return d.WrapErr(err)
+		}
+		return nil
+	case "bots":
+		h.Bots = new(Bots)
+		return h.Bots.unmarshalCaddyfile(d)
+	case "new_visitors":
+		return oneOf(d, &h.NewVisitors, newImmediately, newReturning)
+	case "cacheable":
+		return oneOf(d, &h.Cacheable, cacheableSkip, cacheablePrivate)
+	case "logout_paths":
+		return arguments(d, &h.LogoutPaths, "paths such as /logout", checkLogoutPath)
+	case "querystring":
+		return h.unmarshalQuerystring(d)
+	case "cookie":
+		h.Cookie = new(Cookie)
+		return h.Cookie.unmarshalCaddyfile(d)
+	case "consent":
+		h.Consent = new(Consent)
+		return h.Consent.unmarshalCaddyfile(d)
+	default:
+		return d.Errf("intilery: unknown option %q; use destination, match, page, revalidate, client_ip, forwarded_host, redact, "+
+			"redact_path, log_ids, bots, new_visitors, cacheable, logout_paths, querystring, cookie or consent", option)
+	}
+}
+
+// unmarshalQuerystring reads one word, or the word signed and origins.
+func (h *Handler) unmarshalQuerystring(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 1 && (args[0] == queryAllow || args[0] == queryDrop || args[0] == querySigned):
+		h.Querystring = args[0]
+	case len(args) > 2 && args[0] == querySigned && args[1] == "from":
+		h.Querystring = querySigned
+		for _, origin := range args[2:] {
+			if _, err := parseOrigin(origin); err != nil && !hasPlaceholder(origin) {
+				return d.WrapErr(err)
+			}
+			h.QuerystringFrom = append(h.QuerystringFrom, origin)
+		}
+	case len(args) == 0:
+		return d.Errf("querystring: no value; use %s, or signed from <origin>...", either([]string{queryAllow, queryDrop, querySigned}))
+	default:
+		return d.Errf("querystring: %q is not accepted; use %s, or signed from <origin>...", args[0], either([]string{queryAllow, queryDrop, querySigned}))
+	}
+	return nil
+}
+
+// unmarshalCaddyfile reads the block after the word consent.
+func (c *Consent) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() > 0 {
 		return d.Errf("consent: unexpected %q; use consent { ... }", d.RemainingArgs()[0])
 	}
+	given := make(options)
+	start := *d
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := given.once(d); err != nil {
+			return err
+		}
 		switch option := d.Val(); option {
+		case "implied":
+			if err := noValue(d, &c.Implied); err != nil {
+				return err
+			}
 		case "cookie":
 			args := d.RemainingArgs()
 			if len(args) != 2 {
 				return d.Errf("consent cookie: %d values; use cookie <name> <regexp>", len(args))
 			}
-			if c.Cookie != nil {
-				return d.Errf("consent cookie: given twice; combine the expressions into one")
-			}
 			c.Cookie = &ConsentCookie{Name: args[0], Granted: args[1]}
-		case "header":
-			if d.CountRemainingArgs() > 0 {
-				return d.Errf("consent header: unexpected %q; it takes no value", d.RemainingArgs()[0])
+			if err := c.Cookie.check(); err != nil && !hasPlaceholder(args[0]) && !globalPlaceholders.MatchString(args[1]) {
+				return d.WrapErr(err)
 			}
-			c.Header = true
+		case "header":
+			if err := noValue(d, &c.Header); err != nil {
+				return err
+			}
 		case "gpc":
 			if err := oneOf(d, &c.GPC, signalHonour, signalIgnore); err != nil {
 				return err
@@ -155,37 +207,10 @@ func (c *Consent) unmarshalBlock(d *caddyfile.Dispenser) error {
 				return err
 			}
 		default:
-			return d.Errf("consent: unknown option %q; use cookie, header, gpc or dnt", option)
+			return d.Errf("consent: unknown option %q; use implied, cookie, header, gpc or dnt", option)
 		}
 	}
-	return nil
-}
-
-// oneOf reads an option whose value is one of a few words.
-func oneOf(d *caddyfile.Dispenser, value *string, words ...string) error {
-	option := d.Val()
-	if err := argument(d, value); err != nil {
-		return err
-	}
-	for _, word := range words {
-		if *value == word {
-			return nil
-		}
-	}
-	return d.Errf("%s: %q is not accepted; use %s", option, *value, list(words))
-}
-
-// list joins words as in "a, b or c".
-func list(words []string) string {
-	text := words[0]
-	for i, word := range words[1:] {
-		if i == len(words)-2 {
-			text += " or " + word
-		} else {
-			text += ", " + word
-		}
-	}
-	return text
+	return wrap(&start, c.check())
 }
 
 // Interface guard

@@ -1,19 +1,29 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/intilery/caddy-intilery/cookie"
 )
 
-// Consent makes tracking depend on the visitor's consent: without a grant no
-// cookie is set and no event is sent. At least one source of consent, Cookie
-// or Header, is required.
+// Consent makes tracking depend on the visitor's consent. A refusal expires the
+// cookies and erases undelivered events. Until consent is granted no cookie is
+// set and no event is sent, and nothing is touched either: the consent manager's
+// cookie may be one that the browser withholds from a visit by a link. At least
+// one source of consent, Cookie or Header, is required, unless it is Implied.
 type Consent struct {
+	// Takes consent as granted until it is refused, by the browser's signal, the
+	// cookie or the app (opt-out). Default: false, so that it must be granted
+	// (opt-in).
+	Implied bool `json:"implied,omitempty"`
+
 	// The cookie of a consent manager that says whether tracking is allowed.
 	Cookie *ConsentCookie `json:"cookie,omitempty"`
 
@@ -48,61 +58,94 @@ const (
 	signalIgnore = "ignore"
 )
 
-func (c *Consent) provision() error {
-	if c.GPC == "" {
-		c.GPC = signalHonour
-	}
-	if c.DNT == "" {
-		c.DNT = signalIgnore
-	}
-	for option, value := range map[string]string{"gpc": c.GPC, "dnt": c.DNT} {
-		if value != signalHonour && value != signalIgnore {
-			return fmt.Errorf("consent %s: %q is not accepted; use honour or ignore", option, value)
-		}
-	}
-	if c.Cookie == nil && !c.Header {
-		return fmt.Errorf("consent: no source of consent; give cookie <name> <regexp>, header, or both")
-	}
-	if c.Cookie == nil {
+// provision replaces placeholders and checks the options.
+func (c *Consent) provision(repl *caddy.Replacer) error {
+	if c == nil {
 		return nil
 	}
-	if !validCookieName(c.Cookie.Name) {
-		return fmt.Errorf("consent cookie: name %q is not accepted; use the name of a cookie (RFC 6265 token)", c.Cookie.Name)
+	if c.Cookie != nil {
+		if err := replace(repl, "consent cookie", &c.Cookie.Name); err != nil {
+			return err
+		}
+		if err := replaceInRegexp(repl, "consent cookie", &c.Cookie.Granted); err != nil {
+			return err
+		}
+		if err := c.Cookie.check(); err != nil {
+			return err
+		}
 	}
-	granted, err := regexp.Compile(c.Cookie.Granted)
-	if err != nil {
-		return fmt.Errorf("consent cookie %s: %q is not a regular expression in RE2 syntax: %w", c.Cookie.Name, c.Cookie.Granted, err)
+	return c.check()
+}
+
+// check checks all but the cookie.
+func (c *Consent) check() error {
+	for _, o := range []struct{ option, value string }{{"gpc", c.GPC}, {"dnt", c.DNT}} {
+		if o.value != "" && o.value != signalHonour && o.value != signalIgnore {
+			return fmt.Errorf("consent %s: %q is not accepted; use honour or ignore", o.option, o.value)
+		}
 	}
-	if c.Cookie.Granted == "" {
-		return fmt.Errorf("consent cookie %s: the regular expression is empty and would match every value; give one that matches consent only", c.Cookie.Name)
+	if c.Cookie == nil && !c.Header && !c.Implied {
+		return errors.New("consent: no source of consent; use cookie <name> <regexp>, header or both, or implied")
 	}
-	c.Cookie.granted = granted
 	return nil
 }
 
-// of returns what the request says about consent. A browser's refusal beats a
-// consent manager's cookie.
-func (c *Consent) of(r *http.Request) cookie.Consent {
+// check checks the name, and compiles the expression.
+func (c *ConsentCookie) check() (err error) {
+	if !validCookieName(c.Name) {
+		return fmt.Errorf("consent cookie: name %q is not accepted; use the name of a cookie (RFC 6265 token)", c.Name)
+	}
+	if c.Granted == "" {
+		return fmt.Errorf("consent cookie %s: the regular expression is empty and matches every value; use one that matches consent only", c.Name)
+	}
+	if c.granted, err = regexp.Compile(c.Granted); err != nil {
+		return fmt.Errorf("consent cookie %s: %q is not accepted; use a regular expression in RE2 syntax: %w", c.Name, c.Granted, err)
+	}
+	return nil
+}
+
+// signal returns what the browser's privacy signals say, which beats a consent
+// manager's cookie.
+func (c *Consent) signal(h http.Header) cookie.Consent {
 	if c == nil {
 		return cookie.ConsentUnknown
 	}
-	if c.GPC == signalHonour && first(r.Header, "Sec-Gpc") == "1" || c.DNT == signalHonour && first(r.Header, "Dnt") == "1" {
+	if c.GPC != signalIgnore && first(h, "Sec-Gpc") == "1" || c.DNT == signalHonour && first(h, "Dnt") == "1" {
 		return cookie.ConsentDenied
 	}
-	if c.Cookie == nil {
-		return cookie.ConsentUnknown
-	}
-	found := r.CookiesNamed(c.Cookie.Name)
-	if len(found) == 0 {
-		return cookie.ConsentUnknown
-	}
-	for _, k := range found {
-		if !c.Cookie.granted.MatchString(decodeChoice(k.Value)) {
-			return cookie.ConsentDenied
-		}
-	}
-	return cookie.ConsentGranted
+	return cookie.ConsentUnknown
 }
+
+// of returns what the consent manager's cookie says.
+func (c *Consent) of(cookies []string) cookie.Consent {
+	consent := cookie.ConsentUnknown
+	if c == nil || c.Cookie == nil {
+		return consent
+	}
+	for value := range cookie.Values(cookies, c.Cookie.Name) {
+		if !c.Cookie.grants(value) {
+			return cookie.ConsentRefused
+		}
+		consent = cookie.ConsentGranted
+	}
+	return consent
+}
+
+// grants reports whether the value of a consent manager's cookie is a grant. The
+// value is taken as the browser sends it: several managers write JSON with its
+// quotes, which RFC 6265 does not allow.
+func (c *ConsentCookie) grants(value string) bool {
+	if len(value) > maxConsentCookie {
+		return false
+	}
+	if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+		value = value[1 : len(value)-1]
+	}
+	return c.granted.MatchString(decodeChoice(value))
+}
+
+// maxConsentCookie is the most that browsers store of a cookie.
+const maxConsentCookie = 4096
 
 // decodeChoice takes the percent-encoding off a consent manager's cookie, and
 // leaves %26 as it is. OneTrust keeps the landing page's URL beside the choice,
@@ -114,12 +157,12 @@ func decodeChoice(value string) string {
 	return value
 }
 
-// word is what the app's Intilery-Consent header amounts to on this site.
-func (c *Consent) word(said cookie.Consent) cookie.Consent {
-	if c != nil && !c.Header && said == cookie.ConsentGranted {
+// grantable is what the app's Intilery-Consent header amounts to on this site.
+func (c *Consent) grantable(app cookie.Consent) cookie.Consent {
+	if c != nil && !c.Header && !c.Implied && app == cookie.ConsentGranted {
 		return cookie.ConsentUnknown
 	}
-	return said
+	return app
 }
 
 // validCookieName checks the token rule of RFC 6265, 4.1.1.

@@ -1,12 +1,13 @@
 package caddymodule
 
 import (
-	"net/http"
-	"net/http/httptest"
+	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/intilery/caddy-intilery/cookie"
@@ -25,10 +26,10 @@ func recipes(t *testing.T) map[string]*Consent {
 		d := caddyfile.NewTestDispenser("consent {\n" + line + "\n}")
 		d.Next()
 		c := new(Consent)
-		if err := c.unmarshalBlock(d); err != nil {
+		if err := c.unmarshalCaddyfile(d); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
-		if err := c.provision(); err != nil {
+		if err := c.provision(caddy.NewReplacer()); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 		found[c.Cookie.Name] = c
@@ -36,7 +37,13 @@ func recipes(t *testing.T) map[string]*Consent {
 	return found
 }
 
-// Values as the consent managers write them.
+// encoded is a value as encodeURIComponent writes it.
+func encoded(value string) string {
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+}
+
+// Values as the consent managers write them. Those that write JSON do so with its
+// quotes or percent-encoded, depending on their version.
 func TestConsentRecipes(t *testing.T) {
 	const (
 		onetrust = "isGpcEnabled=0&datestamp=Mon+Nov+23+2026+10%3A15%3A30+GMT%2B0000+(Coordinated+Universal+Time)&version=202409.1.0" +
@@ -44,12 +51,27 @@ func TestConsentRecipes(t *testing.T) {
 		chosen  = "&landingPath=NotLandingPage"
 		cookieb = "{stamp:%27Zt2UuBq0%2Fm3s8w==%27%2Cnecessary:true%2Cpreferences:false%2C"
 		tail    = "%2Cmethod:%27explicit%27%2Cver:1%2Cutc:1795428930000%2Cregion:%27gb%27}"
+
+		civic     = `{"necessaryCookies":["PHPSESSID","wordpress_*"],"optionalCookies":`
+		civicTail = `,"statement":{"shown":true,"updated":"01/11/2026"},"consentDate":1795428930000,"consentExpiry":90,` +
+			`"interactedWith":true,"user":"0B3C6C1E-6F0B-4B2E-9C61-1E0F5D2A7C11"}`
+
+		script = `{"googleconsentmap":{"ad_storage":"targeting","analytics_storage":"performance","functionality_storage":"functionality"},`
+		key    = `,"key":"7d0c5f0e-1d6b-4c55-8f8e-0a4a5a3c9f21"}`
+
+		cookieyes = "consentid:VGhpcyBpcyBhbiBleGFtcGxl,"
+
+		ccData = `,"revision":0,"data":null,"rfc_cookie":false,"consent_date":"2026-11-23T10:15:30.000Z",` +
+			`"consent_uuid":"1f0c7a52-0b1d-4d59-9a07-5b9d8f6c2e33","last_consent_update":"2026-11-23T10:15:30.000Z"}`
+		ccData3 = `,"revision":0,"data":null,"consentTimestamp":"2026-11-23T10:15:30.000Z","consentId":"1f0c7a52-0b1d-4d59-9a07-5b9d8f6c2e33",` +
+			`"services":{"necessary":[],"analytics":["intilery"]},"lastConsentTimestamp":"2026-11-23T10:15:30.000Z","expirationTime":1811153730000}`
 	)
 	all := recipes(t)
-	for _, tt := range []struct {
-		name, value string
-		want        bool
-	}{
+	type value struct {
+		cookie, value string
+		want          bool
+	}
+	values := []value{
 		{"OptanonConsent", onetrust + chosen + "&groups=C0001%3A1%2CC0002%3A1%2CC0003%3A1%2CC0004%3A1&geolocation=GB%3BENG&AwaitingReconsent=false", true},
 		{"OptanonConsent", onetrust + chosen + "&groups=C0001%3A1%2CC0003%3A0%2CC0002%3A1", true},
 		{"OptanonConsent", onetrust + chosen + "&groups=C0002%3A1", true},
@@ -71,27 +93,74 @@ func TestConsentRecipes(t *testing.T) {
 		{"cmplz_statistics", "deny", false},
 		{"cmplz_statistics", "disallow", false},
 
-		{"klaro", "%7B%22intilery%22%3Atrue%2C%22youtube%22%3Afalse%7D", true},
-		{"klaro", "%7B%22youtube%22%3Afalse%2C%22intilery%22%3Atrue%7D", true},
-		{"klaro", "%7B%22intilery%22%3Afalse%2C%22youtube%22%3Atrue%7D", false},
-		{"klaro", "%7B%22not-intilery%22%3Atrue%2C%22intilery%22%3Afalse%7D", false},
+		{"cookieyes-consent", cookieyes + "consent:yes,action:yes,necessary:yes,functional:yes,analytics:yes,performance:yes,advertisement:yes", true},
+		{"cookieyes-consent", encoded(cookieyes + "consent:no,action:yes,necessary:yes,functional:no,analytics:yes,advertisement:no,other:no"), true},
+		{"cookieyes-consent", cookieyes + "consent:no,action:yes,necessary:yes,analytics:no,advertisement:no,other:no", false},
+		{"cookieyes-consent", encoded(cookieyes + "consent:yes,action:yes,necessary:yes,analytics:no,advertisement:yes"), false},
+		{"cookieyes-consent", cookieyes + "consent:yes,action:yes,necessary:yes,webanalytics:yes,analytics:no", false},
+		{"cookieyes-consent", cookieyes + "consent:,action:,necessary:,functional:,analytics:,performance:,advertisement:,other:", false},
+	}
+	for _, json := range []value{
+		{"CookieControl", civic + `{"analytics":"accepted"}` + civicTail, true},
+		{"CookieControl", civic + `{"marketing":"revoked","analytics":"accepted","social":"revoked"}` + civicTail, true},
+		{"CookieControl", civic + `{"analytics":"revoked"}` + civicTail, false},
+		{"CookieControl", civic + `{"marketing":"accepted","analytics":"revoked"}` + civicTail, false},
+		{"CookieControl", civic + `{"marketing":"accepted"}` + civicTail, false},
+		{"CookieControl", civic + `{}` + civicTail, false},
+		{"CookieControl", `{"necessaryCookies":[],"optionalCookies":{},"statement":{},"interactedWith":false}`, false},
+		{"CookieControl", `{"necessaryCookies":[],"optionalCookies":{"analytics":"revoked"},"statement":{"analytics":"accepted"}}`, false},
+
+		{"CookieScriptConsent", `{"action":"accept","categories":"[\"performance\"]"}`, true},
+		{"CookieScriptConsent", script + `"bannershown":1,"action":"accept","consenttime":1795428930,"categories":"[\"targeting\",\"performance\",\"functionality\"]"` + key, true},
+		{"CookieScriptConsent", script + `"firstpage":"https://shop.example.com/","bannershown":1,"action":"accept","categories":"[\"functionality\",\"performance\"]"` + key, true},
+		{"CookieScriptConsent", script + `"bannershown":1,"action":"accept","consenttime":1795428930,"categories":"[\"targeting\"]"` + key, false},
+		{"CookieScriptConsent", `{"bannershown":1,"action":"reject","consenttime":1795428930,"categories":"[]"` + key, false},
+		{"CookieScriptConsent", script + `"bannershown":1}`, false},
+		{"CookieScriptConsent", script + `"firstpage":"https://shop.example.com/?%22categories%22:%22[%5C%22performance%5C%22]%22}","action":"reject","categories":"[]"` + key, false},
+		{"CookieScriptConsent", script + `"firstpage":"https://shop.example.com/?%22categories%22:%22[%5C%22performance%5C%22","action":"reject","categories":"[]"` + key, false},
+
+		{"klaro", `{"intilery":true,"youtube":false}`, true},
+		{"klaro", `{"youtube":false,"intilery":true}`, true},
+		{"klaro", `{"intilery":false,"youtube":true}`, false},
+		{"klaro", `{"youtube":true}`, false},
+		{"klaro", `{"not-intilery":true,"intilery":false}`, false},
+
+		{"cc_cookie", `{"categories":["necessary","analytics"],"level":["necessary","analytics"]` + ccData, true},
+		{"cc_cookie", `{"categories":["analytics","necessary"]` + ccData3, true},
+		{"cc_cookie", `{"level":["necessary","analytics","targeting"],"revision":0,"data":null,"rfc_cookie":false}`, true},
+		{"cc_cookie", `{"level": ["necessary", "analytics"]}`, true},
+		{"cc_cookie", `{"categories":["necessary"],"level":["necessary"]` + ccData, false},
+		{"cc_cookie", `{"categories":["necessary"]` + ccData3, false},
+		{"cc_cookie", `{"categories":["necessary"],"revision":0,"data":{"shown":["analytics"]}}`, false},
+		{"cc_cookie", `{"level":["necessary","web-analytics"],"revision":0}`, false},
+		{"cc_cookie", `{"level":[],"revision":0}`, false},
 	} {
-		c := all[tt.name]
+		values = append(values, json, value{json.cookie, encoded(json.value), json.want})
+	}
+	granted, refused := map[string]bool{}, map[string]bool{}
+	for _, tt := range values {
+		c := all[tt.cookie]
 		if c == nil {
-			t.Fatalf("no recipe for %s", tt.name)
+			t.Fatalf("no recipe for %s", tt.cookie)
 		}
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header.Set("Cookie", "theme=dark; "+tt.name+"="+tt.value+"; lang=en")
-		want := cookie.ConsentDenied
+		want := cookie.ConsentRefused
 		if tt.want {
 			want = cookie.ConsentGranted
+			granted[tt.cookie] = true
+		} else {
+			refused[tt.cookie] = true
 		}
-		if got := c.of(r); got != want {
-			t.Errorf("%s=%s: got %v, want %v", tt.name, tt.value, got, want)
+		if got := c.of([]string{"theme=dark; " + tt.cookie + "=" + tt.value + "; lang=en"}); got != want {
+			t.Errorf("%s=%s: got %v, want %v", tt.cookie, tt.value, got, want)
 		}
 	}
-	if len(all) != 4 {
-		t.Errorf("%d recipes in docs/consent.md, 4 are tested", len(all))
+	for name := range all {
+		if !granted[name] || !refused[name] {
+			t.Errorf("%s: a recipe of docs/consent.md without a grant and a refusal among the tests", name)
+		}
+	}
+	if len(all) != 8 {
+		t.Errorf("%d recipes in docs/consent.md, 8 are tested", len(all))
 	}
 }
 
@@ -102,14 +171,12 @@ func FuzzConsentCookie(f *testing.F) {
 		f.Add(seed)
 	}
 	c := &Consent{Cookie: &ConsentCookie{Name: "choice", Granted: "(^|&)ok=yes(&|$)"}}
-	if err := c.provision(); err != nil {
+	if err := c.provision(caddy.NewReplacer()); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header["Cookie"] = []string{"choice=url=" + value + "&ok=no"}
 		raw := regexp.MustCompile("[&;]").MatchString(value)
-		if got := c.of(r); got == cookie.ConsentGranted && !raw {
+		if got := c.of([]string{"choice=url=" + value + "&ok=no"}); got == cookie.ConsentGranted && !raw {
 			t.Errorf("%q is a grant", value)
 		}
 	})

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -8,19 +9,18 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/intilery/caddy-intilery/forwarder"
+	"github.com/intilery/caddy-intilery/forwarder/tracking"
 )
 
 // defaultDestination is the name of a destination that is given none.
 const defaultDestination = "default"
-
-// defaultEndpoint is Intilery's Tracking API.
-const defaultEndpoint = "https://tracking.intilery.com"
 
 // Destination is one Intilery account and brand that events are sent to.
 type Destination struct {
@@ -63,96 +63,127 @@ var (
 	upperID         = regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`)
 )
 
-// provision fills defaults and checks every option. Names in errors are those
-// of the Caddyfile, and no error holds the token.
+// provision replaces placeholders and checks every option. Names in errors are
+// those of the Caddyfile, and no error holds the token. Defaults are those of
+// package tracking.
 func (d *Destination) provision(name string, repl *caddy.Replacer, logger *zap.Logger) error {
-	if !destinationName.MatchString(name) {
-		return fmt.Errorf("destination name: %q is not accepted; use up to 32 of a-z, 0-9, _ and -", name)
+	if err := checkDestinationName(name); err != nil {
+		return err
 	}
-	replace := func(option string, value *string) error {
-		out, err := repl.ReplaceOrErr(*value, true, true)
-		if err != nil {
-			return fmt.Errorf("destination %s: %s %s: %w; use text, or a placeholder that has a value", name, option, *value, err)
+	if err := d.provisionOptions(repl); err != nil {
+		return fmt.Errorf("destination %s: %w", name, err)
+	}
+	if !hasPlaceholder(d.AuthToken) && !d.loopback() {
+		logger.Warn("auth_token is written in the configuration, where the admin endpoint's /config/ shows it; use {file./path/to/token}",
+			zap.String("destination", name))
+	}
+	return nil
+}
+
+func (d *Destination) provisionOptions(repl *caddy.Replacer) error {
+	if err := d.checkRequired(); err != nil {
+		return err
+	}
+	for _, o := range d.texts() {
+		if err := replace(repl, o.name, o.value); err != nil {
+			return err
 		}
-		*value = out
-		return nil
-	}
-	for _, o := range []struct {
-		option string
-		value  *string
-	}{{"client_id", &d.ClientID}, {"account_id", &d.AccountID}, {"brand_id", &d.BrandID}, {"endpoint", &d.Endpoint}} {
-		if err := replace(o.option, o.value); err != nil {
+		if err := o.check(o.name, *o.value); err != nil && (*o.value != "" || o.name == "client_id") {
 			return err
 		}
 	}
-	if d.ClientID == "" {
-		return fmt.Errorf("destination %s: client_id is missing; use the client's ID at Intilery", name)
-	}
-	if d.AccountID == "" {
-		d.AccountID = d.ClientID
-	}
-	if d.BrandID == "" {
-		d.BrandID = strings.ToUpper(d.AccountID)
-	}
-	if d.Endpoint == "" {
-		d.Endpoint = defaultEndpoint
-	}
-	for _, o := range []struct {
-		option, value, accepted string
-		valid                   *regexp.Regexp
-	}{
-		{"client_id", d.ClientID, "up to 64 of a-z, 0-9, ., _ and -", lowerID},
-		{"account_id", d.AccountID, "up to 64 of a-z, 0-9, ., _ and -", lowerID},
-		{"brand_id", d.BrandID, "up to 64 of A-Z, 0-9, ., _ and -", upperID},
-	} {
-		if !o.valid.MatchString(o.value) {
-			return fmt.Errorf("destination %s: %s: %q is not accepted; use %s", name, o.option, o.value, o.accepted)
-		}
-	}
-	if err := d.checkEndpoint(name); err != nil {
+	if err := d.checkRates(); err != nil {
 		return err
 	}
-	if err := d.checkRate(); err != nil {
-		return fmt.Errorf("destination %s: %w", name, err)
-	}
-	return d.provisionToken(name, logger)
+	return d.provisionToken()
 }
 
-func (d *Destination) checkEndpoint(name string) error {
-	u, err := url.Parse(d.Endpoint)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return fmt.Errorf("destination %s: endpoint: %q is not accepted; use a URL such as %s, without user, query or fragment",
-			name, d.Endpoint, defaultEndpoint)
+// checkRequired returns an error if an option is missing that has no default.
+func (d *Destination) checkRequired() error {
+	switch {
+	case d.ClientID == "":
+		return errors.New("client_id is missing; use the client's ID at Intilery")
+	case d.AuthToken == "":
+		return errors.New("auth_token is missing; use {file./path/to/token}")
 	}
-	d.Endpoint = strings.TrimRight(d.Endpoint, "/")
 	return nil
+}
+
+// textOption is an option whose value is text.
+type textOption struct {
+	name  string
+	value *string
+	check func(option, value string) error // of a value without placeholders
+}
+
+// texts are the options that are text, but for the token.
+func (d *Destination) texts() []textOption {
+	return []textOption{
+		{"client_id", &d.ClientID, checkLowerID},
+		{"account_id", &d.AccountID, checkLowerID},
+		{"brand_id", &d.BrandID, checkUpperID},
+		{"endpoint", &d.Endpoint, checkEndpoint},
+	}
+}
+
+func checkDestinationName(name string) error {
+	if !destinationName.MatchString(name) {
+		return notAccepted("destination name", name, "up to 32 of a-z, 0-9, _ and -")
+	}
+	return nil
+}
+
+func checkLowerID(option, value string) error {
+	if !lowerID.MatchString(value) {
+		return notAccepted(option, value, "up to 64 of a-z, 0-9, ., _ and -")
+	}
+	return nil
+}
+
+func checkUpperID(option, value string) error {
+	if !upperID.MatchString(value) {
+		return notAccepted(option, value, "up to 64 of A-Z, 0-9, ., _ and -")
+	}
+	return nil
+}
+
+// checkEndpoint asks the client that posts to it.
+func checkEndpoint(option, value string) error {
+	if _, err := tracking.New(tracking.Config{Endpoint: value, ClientID: "any"}); err != nil {
+		return notAccepted(option, value, "a URL such as "+tracking.DefaultEndpoint+", without user, query or fragment")
+	}
+	return nil
+}
+
+// checkToken checks the token as it will be sent. The error does not hold it.
+func checkToken(token string) error {
+	if !validToken(strings.TrimSpace(token)) {
+		return errors.New("auth_token: the value is empty or holds characters that no HTTP header can carry; use the token as Intilery shows it")
+	}
+	return nil
+}
+
+// notAccepted is the error of an option's wrong value.
+func notAccepted(option string, value any, accepted string) error {
+	if text, ok := value.(string); ok {
+		value = strconv.Quote(text)
+	}
+	return fmt.Errorf("%s: %v is not accepted; use %s", option, value, accepted)
 }
 
 // provisionToken resolves the token once, so that a wrong path is found at
 // provisioning, and keeps how it is written to read it again later.
-func (d *Destination) provisionToken(name string, logger *zap.Logger) error {
-	if d.AuthToken == "" {
-		return fmt.Errorf("destination %s: auth_token is missing; use {file./path/to/token}", name)
-	}
+func (d *Destination) provisionToken() error {
 	written := d.AuthToken
 	d.token = func() (string, error) {
 		token, err := caddy.NewReplacer().ReplaceOrErr(written, true, true)
 		if err != nil {
 			return "", fmt.Errorf("auth_token: %w; use {file./path} of a readable file with the token, or {env.NAME} of a variable that is set", err)
 		}
-		if token = strings.TrimSpace(token); !validToken(token) {
-			return "", fmt.Errorf("auth_token: the value is empty or holds characters that no HTTP header can carry; use the token as Intilery shows it")
-		}
-		return token, nil
+		return strings.TrimSpace(token), checkToken(token)
 	}
-	if _, err := d.token(); err != nil {
-		return fmt.Errorf("destination %s: %w", name, err)
-	}
-	if !strings.Contains(written, "{") && !d.loopback() {
-		logger.Warn("auth_token is written in the configuration, where the admin endpoint's /config/ shows it; use {file./path/to/token}",
-			zap.String("destination", name))
-	}
-	return nil
+	_, err := d.token()
+	return err
 }
 
 // loopback reports whether the endpoint is on this machine, as a sandbox is.

@@ -2,20 +2,18 @@ package caddymodule
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"github.com/intilery/caddy-intilery/caddymodule/internal/redact"
+	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
 	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/internal/navigation"
 )
 
 func init() {
@@ -47,6 +45,12 @@ const (
 	querySigned = "signed"
 )
 
+// Values of Handler.Revalidate.
+const (
+	revalidateOn  = "on"
+	revalidateOff = "off"
+)
+
 // Values of Handler.ClientIP.
 const (
 	clientIPFull       = "full"
@@ -59,19 +63,20 @@ const (
 // events for Intilery. It never waits for disk or network, and when any part
 // of it is broken the site is served all the same.
 //
-// It needs the app `intilery`, which holds the destinations. These
-// placeholders are set on the requests that it tracks:
+// It needs the app `intilery`, which holds the destinations. These placeholders
+// are set on every request, also in their short form `{intilery.*}`:
 //
 // Placeholder | Description
 // ------------|------------
-// `{intilery.anonymous_id}` | The visitor's anonymousId; empty when there is none
-// `{intilery.user_id}` | The userId that the app gave this browser; empty when there is none
-// `{intilery.identity}` | How the identity was resolved: minted, kept, adopted, restored, ...
-// `{intilery.handoff.<host>}` | The value of `intilery_handoff` in a link to another of your sites, which takes the anonymousId along; see `querystring`
+// `{http.intilery.anonymous_id}` | The visitor's anonymousId; empty when there is none
+// `{http.intilery.user_id}` | The userId that the app gave this browser; empty when there is none
+// `{http.intilery.identity}` | How the identity was resolved: minted, kept, adopted, restored, ...; empty on requests that are not tracked
+// `{http.intilery.handoff.<host>}` | The value of `intilery_handoff` in a link to another of your sites, which takes the anonymousId along; see `querystring`
 type Handler struct {
 	// The name of the destination, among those of the app `intilery`, that
-	// receives this site's events. Default: `default`, or the only
-	// destination there is.
+	// receives this site's events. With a placeholder, such as
+	// `{http.request.host}`, it is chosen for each request: the value is looked up
+	// in the app's `map`. Default: `default`, or the only destination there is.
 	Destination string `json:"destination,omitempty"`
 
 	// Matchers that a request must satisfy to be tracked: to get cookies,
@@ -79,10 +84,28 @@ type Handler struct {
 	// stripped from every request and response. Default: every request.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
+	// Turns the handler off: nothing is tracked, and nothing is stripped. For the
+	// inner one of two Caddy servers that both have this module, whose outer one
+	// does it all. Default: false.
+	Off bool `json:"off,omitempty"`
+
 	// Whether the server sends a page event for each HTML document that a
 	// visitor opens: `on` or `off`. Turn it off where Intilery's JavaScript
 	// tag sends them. Default: `on`.
 	Page string `json:"page,omitempty"`
+
+	// Whether a document that counts as a page, has a validator (ETag or
+	// Last-Modified) and says nothing of its freshness gets `Cache-Control:
+	// no-cache`: `on` or `off`. Without it browsers show such a page again without
+	// asking, and those views are not counted; with it each view costs a
+	// conditional request. Default: `on`.
+	Revalidate string `json:"revalidate,omitempty"`
+
+	// Whether X-Forwarded-Host, sent by one of Caddy's `trusted_proxies`, names the
+	// host that the browser shows. Needed only where a proxy in front replaces the
+	// Host field; the proxy must then replace X-Forwarded-Host too, or visitors can
+	// choose the host that their cookies are bound to. Default: false.
+	ForwardedHost bool `json:"forwarded_host,omitempty"`
 
 	// What events carry as `context.ip`: `full` is the client's IP address as
 	// Caddy's `trusted_proxies` resolves it; `anonymized` has the last octet
@@ -91,21 +114,25 @@ type Handler struct {
 	ClientIP string `json:"client_ip,omitempty"`
 
 	// Names of query parameters to remove from page URLs and referrers, beside
-	// those removed always (token, code, password, signature, ... and names
-	// that end in token, password, secret, signature or credential). Compared
-	// without case. Default: none.
+	// those removed always (token, code, password, email, signature, ... and names
+	// that end in one of them). Compared without case. Default: none.
 	Redact []string `json:"redact,omitempty"`
 
+	// Regular expressions (RE2) whose matches are removed from the paths of page
+	// URLs and referrers; of an expression with groups, what the groups match.
+	// E-mail addresses are removed always. Default: none.
+	RedactPaths []string `json:"redact_paths,omitempty"`
+
 	// Which clients are bots: their documents get no anonymousId and count as
-	// no page. Default: a list of crawlers and monitors that say what they are,
-	// and what poses as a browser and is none.
+	// no page. Default: crawlers and monitors that say what they are, and clients
+	// that imitate a browser.
 	Bots *Bots `json:"bots,omitempty"`
 
 	// When the first page event of a new visitor is sent: `immediately`, or
-	// when the anonymousId comes back with a later document or statement of the
-	// app (`returning`), with the time at which it happened. Clients that keep
-	// no cookies then cost nothing; neither is a visitor counted who leaves
-	// after one page. Default: `immediately`.
+	// when the anonymousId comes back with a later document or header of the app
+	// (`returning`), with the time at which it happened. Clients that keep no
+	// cookies then cost nothing, and visitors who leave after one page are not
+	// counted. Default: `immediately`.
 	NewVisitors string `json:"new_visitors,omitempty"`
 
 	// What happens to a document that a shared cache may store, where a
@@ -128,6 +155,11 @@ type Handler struct {
 	// `allow`.
 	Querystring string `json:"querystring,omitempty"`
 
+	// The origins, such as `https://shop.example.com`, whose pages may hand an
+	// anonymousId over by a link, with `querystring` `signed`. Default: every site
+	// with the same keeper keys.
+	QuerystringFrom []string `json:"querystring_from,omitempty"`
+
 	// The identity cookies. Default: Intilery's names and lifetimes.
 	Cookie *Cookie `json:"cookie,omitempty"`
 
@@ -135,18 +167,26 @@ type Handler struct {
 	// taken as given, until the app says otherwise by `Intilery-Consent`.
 	Consent *Consent `json:"consent,omitempty"`
 
+	// Whether the access log and trace spans get the anonymousId and the userId,
+	// beside how the identity was resolved and how many events were captured.
+	// Default: false.
+	LogIDs bool `json:"log_ids,omitempty"`
+
 	app      *App
 	logger   *zap.Logger
 	matchers caddyhttp.MatcherSets
-	secrets  secrets
+	bots     *navigation.Bots
+	varies   bool // the destination, by a placeholder
+	redact   *redact.Rules
 	logout   caddyhttp.MatchPath
 	erasing  *withdrawals
+	metrics  atomic.Pointer[serverMetrics]
 
-	cookies  cookie.Config
-	unsealed *cookie.Jar                // before the keeper's key is there
-	sealed   atomic.Pointer[cookie.Jar] // from then on
+	cookies cookie.Config
+	keyless *cookie.Resolver                // before the keeper's key is there
+	keyed   atomic.Pointer[cookie.Resolver] // from then on
 
-	warnings map[string]*rate.Sometimes // by header
+	warnings map[string]*rate.Sometimes // by subject
 	panicLog *rate.Sometimes
 }
 
@@ -158,114 +198,30 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets the handler up. It does no I/O.
-func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger = ctx.Logger()
-	app, err := ctx.App("intilery")
-	if err != nil {
-		return fmt.Errorf("loading the app intilery: %w", err)
-	}
-	h.app = app.(*App)
-	if h.Destination, err = h.app.resolve(h.Destination); err != nil {
-		return err
-	}
-	if h.Page == "" {
-		h.Page = pageOn
-	}
-	if h.ClientIP == "" {
-		h.ClientIP = clientIPFull
-	}
-	if h.NewVisitors == "" {
-		h.NewVisitors = newImmediately
-	}
-	if h.Cacheable == "" {
-		h.Cacheable = cacheableSkip
-	}
-	if h.Querystring == "" {
-		h.Querystring = queryAllow
-	}
-	if h.Bots != nil {
-		if err := h.Bots.provision(); err != nil {
-			return err
-		}
-	}
-	if err := h.provisionLogout(ctx); err != nil {
-		return err
-	}
-	if len(h.MatcherSetsRaw) > 0 {
-		sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
-		if err != nil {
-			return fmt.Errorf("loading match: %w", err)
-		}
-		if err := h.matchers.FromInterface(sets); err != nil {
-			return fmt.Errorf("loading match: %w", err)
-		}
-	}
-	if h.Consent != nil {
-		if err := h.Consent.provision(); err != nil {
-			return err
-		}
-	}
-	h.secrets = newSecrets(h.Redact)
-	h.erasing = &withdrawals{queue: h.app.queue, logger: h.logger}
-	if h.cookies, err = h.Cookie.config(); err != nil {
-		return err
-	}
-	if h.unsealed, err = cookie.NewJar(h.cookies, nil); err != nil {
-		return fmt.Errorf("cookie: %w", err)
-	}
-	h.panicLog = &rate.Sometimes{First: 1, Interval: time.Minute}
-	h.warnings = make(map[string]*rate.Sometimes)
-	for _, name := range []string{headerUserID, headerTraits, headerTrack, headerPage, headerReset, headerConsent, otherHeader} {
-		h.warnings[name] = &rate.Sometimes{First: 1, Interval: time.Minute}
-	}
-	return nil
-}
-
-// Validate checks the options that Provision does not need.
-func (h *Handler) Validate() error {
-	if h.Page != pageOn && h.Page != pageOff {
-		return fmt.Errorf("page: %q is not accepted; use on or off", h.Page)
-	}
-	switch h.ClientIP {
-	case clientIPFull, clientIPAnonymized, clientIPOff:
-	default:
-		return fmt.Errorf("client_ip: %q is not accepted; use full, anonymized or off", h.ClientIP)
-	}
-	for _, o := range []struct {
-		option, value string
-		accepted      []string
-	}{
-		{"new_visitors", h.NewVisitors, []string{newImmediately, newReturning}},
-		{"cacheable", h.Cacheable, []string{cacheableSkip, cacheablePrivate}},
-		{"querystring", h.Querystring, []string{queryAllow, queryDrop, querySigned}},
-	} {
-		if !slices.Contains(o.accepted, o.value) {
-			return fmt.Errorf("%s: %q is not accepted; use %s", o.option, o.value, list(o.accepted))
-		}
-	}
-	for _, name := range h.Redact {
-		if strings.TrimSpace(name) == "" || strings.ContainsAny(name, "&=") {
-			return fmt.Errorf("redact: %q is not accepted; use names of query parameters", name)
-		}
-	}
-	return nil
-}
-
 // ServeHTTP implements caddyhttp.MiddlewareHandler. An error of next is
 // returned as it came.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	stripRequest(r)
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	outer, _ := vars[exchangeVar].(*exchange)
+	switch {
+	case h.Off:
+		(&exchange{h: h, r: r}).mapPlaceholders()
+		return next.ServeHTTP(w, r)
+	case outer != nil && !outer.over:
+		return next.ServeHTTP(w, r) // it sees all of this
+	}
+	reserved.StripRequest(r)
 	hook := &responseHook{
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		visit:                 visit{h: h, r: r},
+		exchange:              exchange{h: h, r: r},
 	}
-	h.begin(hook)
+	h.begin(hook, outer, vars)
+	defer func() { hook.exchange.over = true }()
 	// Whatever happens inside, a panic such as http.ErrAbortHandler included,
 	// no reserved header or trailer is left in the map that is sent.
-	defer func() { stripResponse(w.Header()) }()
+	defer func() { reserved.StripResponse(w.Header()) }()
 
-	if h.shield(hook) {
+	if h.stripIdentityParams(hook) {
 		return nil
 	}
 	err := next.ServeHTTP(hook, r)
@@ -284,64 +240,46 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-// begin starts the visit if the request is to be tracked.
-func (h *Handler) begin(hook *responseHook) {
+// begin starts the exchange.
+func (h *Handler) begin(hook *responseHook, earlier *exchange, vars map[string]any) {
 	defer hook.contain()
-	if len(h.matchers) > 0 {
-		match, err := h.matchers.AnyMatchWithError(hook.visit.r)
-		if err != nil {
-			h.panicLog.Do(func() { h.logger.Error("match failed; the request is not tracked", zap.Error(err)) })
-			return
-		}
-		if !match {
-			return
-		}
+	if earlier != nil { // an error route after it
+		hook.exchange.tell(earlier.id)
+		hook.exchange.later = true
+		return
 	}
-	hook.visit.tracked = true
-	hook.visit.begin()
+	hook.exchange.mapPlaceholders()
+	hook.exchange.begin(vars)
 }
 
-// jar is the site's cookie jar, sealed as soon as the app has its key.
-func (h *Handler) jar() *cookie.Jar {
-	if jar := h.sealed.Load(); jar != nil {
-		return jar
+// matches reports whether the site's match block lets the request be tracked.
+func (h *Handler) matches(r *http.Request) bool {
+	if len(h.matchers) == 0 {
+		return true
+	}
+	match, err := h.matchers.AnyMatchWithError(r)
+	if err != nil {
+		h.warn(r, warnMatch, "match failed; the request is not tracked", zap.Error(err))
+		return false
+	}
+	return match
+}
+
+// resolver is the site's cookie resolver, keyed as soon as the app has its key.
+func (h *Handler) resolver() *cookie.Resolver {
+	if resolver := h.keyed.Load(); resolver != nil {
+		return resolver
 	}
 	keys := h.app.keys.Load()
 	if keys == nil {
-		return h.unsealed
+		return h.keyless
 	}
-	jar, err := cookie.NewJar(h.cookies, keys)
-	if err != nil { // the same settings made h.unsealed
-		return h.unsealed
+	resolver, err := cookie.NewResolver(h.cookies, keys)
+	if err != nil { // the same settings made h.keyless
+		return h.keyless
 	}
-	h.sealed.Store(jar)
-	return jar
-}
-
-// capture hands one event to the queue. The queue counts and reports what it
-// cannot take; an event that is too large is the app's to mend, so its header
-// is named here.
-func (h *Handler) capture(e *event.Event, header string) {
-	err := h.app.queue.Capture(h.Destination, e)
-	if errors.Is(err, event.ErrTooLarge) {
-		h.rejected(header, errTooLarge)
-	} else if err != nil {
-		h.logger.Debug("event not captured", zap.Error(err))
-	}
-}
-
-// otherHeader stands for every reserved header that the contract does not
-// know: its name is not ours, so it is neither logged nor a label.
-const otherHeader = "other"
-
-// rejected counts a refused header value and logs it at most once a minute per
-// header, without the value.
-func (h *Handler) rejected(header string, why error) {
-	siteMetrics.rejected.WithLabelValues(header, why.Error()).Inc()
-	h.warnings[header].Do(func() {
-		h.logger.Warn("a response header of the app was refused and not acted on; the response was served without it",
-			zap.String("header", header), zap.String("reason", why.Error()))
-	})
+	h.keyed.Store(resolver)
+	return resolver
 }
 
 // Interface guards

@@ -23,9 +23,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
 	"github.com/intilery/caddy-intilery/internal/freeport"
 	"github.com/intilery/caddy-intilery/sandbox"
 )
+
+// chrome is a browser's User-Agent.
+const chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
 
 const testToken = "secret-token-of-the-test"
 
@@ -214,7 +218,9 @@ func (r *rig) calls(n int) []call {
 			got = append(got, c)
 		}
 		return len(got) >= n
-	}, func() string { return fmt.Sprintf("%d events arrived, want %d; log:\n%s", len(got), n, r.log()) })
+	}, func() string {
+		return fmt.Sprintf("%d events arrived, want %d: %s; log:\n%s", len(got), n, paths(got), r.log())
+	})
 	if len(got) > n {
 		r.t.Fatalf("%d events arrived, want %d: %s", len(got), n, summary(got))
 	}
@@ -272,7 +278,7 @@ func validate(t *testing.T, caddyfile string) error {
 	t.Helper()
 	config, err := adapt(caddyfile)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	return validateJSON(t, config)
 }
@@ -299,12 +305,12 @@ func freePort(t *testing.T) string {
 func wantStripped(t *testing.T, h http.Header, trailer http.Header) {
 	t.Helper()
 	for _, name := range append(slices.Collect(maps.Keys(h)), slices.Collect(maps.Keys(trailer))...) {
-		if reserved(name) {
+		if reserved.Is(name) {
 			t.Errorf("%s reached the client", name)
 		}
 	}
 	for _, name := range strings.Split(strings.Join(h["Trailer"], ","), ",") {
-		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(name)), headerPrefix) {
+		if reserved.Is(strings.TrimSpace(name)) {
 			t.Errorf("the trailer announcement of %q reached the client", name)
 		}
 	}
@@ -330,4 +336,61 @@ func newServer(t *testing.T, app http.Handler) string {
 func counter(t *testing.T, c prometheus.Collector) float64 {
 	t.Helper()
 	return testutil.ToFloat64(c)
+}
+
+// stranger is the same rig for another browser, which has no cookies yet.
+func (r *rig) stranger() *rig {
+	r.t.Helper()
+	other, client := *r, *r.client
+	client.Jar = newJar(r.t)
+	other.client = &client
+	return &other
+}
+
+// id is the anonymousId in the browser's readable cookie, "" for none.
+func (r *rig) id() string {
+	return strings.Trim(strings.ReplaceAll(r.cookies()["ajs_anonymous_id"], "%22", ""), `"`)
+}
+
+// keep takes over the cookies that another request's answer set.
+func (r *rig) keep(resp *http.Response) {
+	r.t.Helper()
+	site, err := url.Parse(r.url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.client.Jar.SetCookies(site, resp.Cookies())
+}
+
+// paths names page events by their path, and others by their name.
+func paths(calls []call) string {
+	var names []string
+	for _, c := range calls {
+		name := c.Type
+		if c.Type == "track" {
+			name = c.Event
+		}
+		if path, ok := c.Properties["path"].(string); ok && c.Type == "page" {
+			name = path
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+// echoing is an app that answers every request with an HTML page and the response
+// headers that the query gives.
+func echoing(w http.ResponseWriter, req *http.Request) {
+	for name, values := range req.URL.Query() {
+		for _, value := range values {
+			w.Header().Add(name, value)
+		}
+	}
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "text/html")
+	}
+	if location := w.Header().Get("Location"); location != "" {
+		w.WriteHeader(http.StatusSeeOther)
+	}
+	fmt.Fprint(w, "page")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
+	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
 	"github.com/intilery/caddy-intilery/cookie"
 )
 
@@ -62,13 +63,21 @@ func decodeKeys(lines []string, repl *caddy.Replacer) ([][]byte, error) {
 				return nil, fmt.Errorf("key %d: %w; use 32 bytes as base64, or {file./path} of a file with them", i+1, err)
 			}
 		}
-		key, ok := decodeBase64(strings.TrimSpace(line))
-		if !ok || len(key) != 32 {
-			return nil, fmt.Errorf("key %d is not 32 bytes as base64; make one with: openssl rand -base64 32", i+1)
+		key, err := decodeKey(i+1, line)
+		if err != nil {
+			return nil, err
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+func decodeKey(number int, text string) ([]byte, error) {
+	key, ok := reserved.DecodeBase64(strings.TrimSpace(text))
+	if !ok || len(key) != 32 {
+		return nil, fmt.Errorf("key %d is not 32 bytes as base64; make one with: openssl rand -base64 32", number)
+	}
+	return key, nil
 }
 
 // makeKeys makes the first key under the storage's lock, so that a fleet that

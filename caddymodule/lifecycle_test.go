@@ -183,8 +183,8 @@ func TestRestartSendsWhatWasHeld(t *testing.T) {
 	}
 }
 
-// Faults at start: the site serves, the log says once what to mend, and what
-// was captured meanwhile arrives when it is mended.
+// Faults at start: the site serves, the log says once what to fix, and what
+// was captured meanwhile arrives once it is fixed.
 func TestFaultsAtStart(t *testing.T) {
 	t.Run("Intilery is down", func(t *testing.T) {
 		r := newRig(t)
@@ -200,7 +200,7 @@ func TestFaultsAtStart(t *testing.T) {
 		r.sandbox.SetFault(sandbox.FaultNone)
 		r.calls(1)
 	})
-	t.Run("the token is wrong, and its file is mended", func(t *testing.T) {
+	t.Run("the token is wrong, and its file is corrected", func(t *testing.T) {
 		r := newRig(t)
 		file := filepath.Join(r.dir, "token")
 		if err := os.WriteFile(file, []byte("wrong\n"), 0o600); err != nil {

@@ -62,3 +62,28 @@ func TestLogoutPaths(t *testing.T) {
 		}
 	}
 }
+
+// The path is the browser's also where a handler outside has cut it.
+func TestLogoutPathInHandlePath(t *testing.T) {
+	r := newRig(t)
+	r.serve("handle_path /app/* {\nintilery {\nlogout_paths /app/logout\n}\nreverse_proxy " + newServer(t, http.HandlerFunc(echoing)) + "\n}")
+	r.get("/app/page")
+	first := r.id()
+	r.get("/app/logout")
+	if first == "" || r.id() == first {
+		t.Errorf("ID %q, then %q", first, r.id())
+	}
+}
+
+// A form on another site comes without the app's session: its answer is no logout.
+func TestLogoutPathFromAnotherSite(t *testing.T) {
+	r := newRig(t)
+	r.serve("intilery {\nlogout_paths /logout\n}\nreverse_proxy " + newServer(t, http.HandlerFunc(echoing)))
+	r.get("/page")
+	id := r.id()
+	r.keep(r.stranger().do(http.MethodPost, "/logout?Location=/login", nil, asBank))
+	r.get("/page")
+	if r.id() != id {
+		t.Errorf("the ID is %s, and was %s", r.id(), id)
+	}
+}

@@ -2,62 +2,99 @@ package caddymodule
 
 import (
 	"errors"
+	"net/http"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/intilery/caddy-intilery/cookie"
 )
 
-// siteMetrics are the handler's counters. They are made once for the process
-// and registered in each configuration's registry, so they keep their values
-// across reloads. No label holds a user, a path or an ID.
+// siteMetrics are the handlers' counters, with the name of Caddy's server as
+// their first label, as in Caddy's own. They are made once for the process and
+// registered in each configuration's registry, so they keep their values across
+// reloads. No label holds a user, a path or an ID.
 var siteMetrics = struct {
-	identities *prometheus.CounterVec
-	keepers    prometheus.Counter
-	rejected   *prometheus.CounterVec
-	ignored    *prometheus.CounterVec
-	gated      *prometheus.CounterVec
-	links      *prometheus.CounterVec
-	panics     prometheus.Counter
+	identities, keepers, rejected, ignored, gated, links, proxies, panics *prometheus.CounterVec
 
 	withdrawals *prometheus.CounterVec
 }{
-	identities: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "caddy_intilery_identities_total",
-		Help: "Tracked responses by how the visitor's identity was resolved.",
-	}, []string{"reason"}),
-	keepers: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "caddy_intilery_keepers_refused_total",
-		Help: "Requests with a keeper cookie that none of the keys opens for this site: forged, truncated, or sealed by a key that was taken away.",
-	}),
-	rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "caddy_intilery_headers_rejected_total",
-		Help: "Intilery-* response headers whose value was refused, by header and reason.",
-	}, []string{"header", "reason"}),
-	ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "caddy_intilery_headers_ignored_total",
-		Help: "Responses whose Intilery-* headers were stripped and not acted on, by cause.",
-	}, []string{"cause"}),
-	gated: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "caddy_intilery_navigations_gated_total",
-		Help: "Navigations that count as no visit, by cause: bot_name, bot_headers or speculative.",
-	}, []string{"cause"}),
-	links: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "caddy_intilery_links_total",
-		Help: "Documents whose URL carried an identity and was cleaned of it, by what came of it: dropped, refused, kept or handed_over.",
-	}, []string{"outcome"}),
-	panics: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "caddy_intilery_handler_panics_total",
-		Help: "Panics in the module's own code that were contained; the response was served.",
-	}),
+	identities: siteCounter("identities_total",
+		"Tracked responses by how the visitor's identity was resolved.", "reason"),
+	keepers: siteCounter("keepers_refused_total",
+		"Requests with a keeper cookie that none of the keys opens for this site: forged, truncated, or sealed by a key that was removed."),
+	rejected: siteCounter("headers_rejected_total",
+		"Intilery-* response headers whose value was refused, by header and reason.", "header", "reason"),
+	ignored: siteCounter("headers_ignored_total",
+		"Responses whose Intilery-* headers were stripped and not acted on, by cause.", "cause"),
+	gated: siteCounter("navigations_gated_total",
+		"Navigations that are not counted as a visit, by cause: speculative, or bot_ and the rule that recognised the bot.", "cause"),
+	links: siteCounter("links_total",
+		"Documents whose URL carried an identity that was removed, by outcome: dropped, refused, kept or handed_over.", "outcome"),
+	proxies: siteCounter("navigations_misproxied_total",
+		"Navigations whose client IP, scheme or headers a proxy in front hides, by cause.", "cause"),
+	panics: siteCounter("handler_panics_total",
+		"Panics in the module's own code that were contained; the response was served."),
 	withdrawals: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_intilery_withdrawals_total",
-		Help: "Visitors whose undelivered events were to be erased because they withdrew consent, by outcome: erased, failed or overflow.",
+		Help: "Visitors whose undelivered events were to be erased because they withdrew consent, by outcome: erased, unneeded (nothing was captured since they were erased last), failed or overflow.",
 	}, []string{"outcome"}),
+}
+
+func siteCounter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "caddy_intilery_" + name, Help: help},
+		append([]string{"server"}, labels...))
+}
+
+// serverMetrics are siteMetrics of one server, so that a request looks up no
+// label that does not change.
+type serverMetrics struct {
+	identities      [cookie.ReasonCount]prometheus.Counter
+	keepers, panics prometheus.Counter
+
+	rejected, ignored, gated, links, proxies *prometheus.CounterVec
+}
+
+// metricsOf returns the counters of the server that serves the request. A handler
+// belongs to one.
+func (h *Handler) metricsOf(r *http.Request) *serverMetrics {
+	if m := h.metrics.Load(); m != nil {
+		return m
+	}
+	name := "UNKNOWN" // as Caddy's own metrics have it
+	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil && server.Name() != "" {
+		name = server.Name()
+	}
+	of := prometheus.Labels{"server": name}
+	m := &serverMetrics{
+		keepers:  siteMetrics.keepers.With(of),
+		panics:   siteMetrics.panics.With(of),
+		rejected: curried(siteMetrics.rejected, of),
+		ignored:  curried(siteMetrics.ignored, of),
+		gated:    curried(siteMetrics.gated, of),
+		links:    curried(siteMetrics.links, of),
+		proxies:  curried(siteMetrics.proxies, of),
+	}
+	identities := curried(siteMetrics.identities, of)
+	for _, reason := range cookie.Reasons() {
+		m.identities[reason] = identities.WithLabelValues(reason.String())
+	}
+	h.metrics.Store(m)
+	return m
+}
+
+// curried fails only for labels that the counter does not have.
+func curried(vec *prometheus.CounterVec, labels prometheus.Labels) *prometheus.CounterVec {
+	if c, err := vec.CurryWith(labels); err == nil {
+		return c
+	}
+	return vec
 }
 
 func registerMetrics(registry *prometheus.Registry, more ...prometheus.Collector) error {
 	for _, c := range append([]prometheus.Collector{
-		siteMetrics.identities, siteMetrics.keepers, siteMetrics.rejected, siteMetrics.ignored,
-		siteMetrics.gated, siteMetrics.links, siteMetrics.panics, siteMetrics.withdrawals,
+		siteMetrics.identities, siteMetrics.keepers, siteMetrics.rejected, siteMetrics.ignored, siteMetrics.gated,
+		siteMetrics.links, siteMetrics.proxies, siteMetrics.panics, siteMetrics.withdrawals,
 	}, more...) {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {

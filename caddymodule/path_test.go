@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
 )
 
 var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
@@ -17,7 +19,7 @@ func TestVisitorsWay(t *testing.T) {
 	r := newRig(t)
 	var toldAnonymous, toldUser string
 	r.behind(func(w http.ResponseWriter, req *http.Request) {
-		toldAnonymous, toldUser = req.Header.Get(headerAnonymousID), req.Header.Get(headerUserID)
+		toldAnonymous, toldUser = req.Header.Get(reserved.AnonymousID), req.Header.Get(reserved.UserID)
 		w.Header().Set("Content-Type", "text/html")
 		switch req.URL.Path {
 		case "/sign-up":
@@ -251,18 +253,21 @@ func TestBadHeaders(t *testing.T) {
 	if strings.Contains(log, "private@") || strings.Contains(log, "perhaps") {
 		t.Errorf("the log holds a value:\n%s", log)
 	}
-	for _, name := range []string{headerTraits, headerTrack, headerConsent} {
+	if want := `"host":"` + strings.TrimPrefix(r.url, "http://") + `","path":"/"`; !strings.Contains(log, want) {
+		t.Errorf("no warning tells %s:\n%s", want, log)
+	}
+	for _, name := range []string{reserved.Traits, reserved.Track, reserved.Consent} {
 		if n := strings.Count(log, `"header":"`+name+`"`); n != 1 {
 			t.Errorf("%d warnings about %s, want 1", n, name)
 		}
 	}
-	if got := counter(t, siteMetrics.rejected.WithLabelValues(headerTraits, errMalformed.Error())); got < 3 {
+	if got := counter(t, siteMetrics.rejected.WithLabelValues("srv0", reserved.Traits, reserved.ErrMalformed.Error())); got < 3 {
 		t.Errorf("counted %v, want 3 or more", got)
 	}
 }
 
 // A cached answer repeats what the app said of another visitor.
-func TestCacheHitIsNobodysWord(t *testing.T) {
+func TestCacheHitIsIgnored(t *testing.T) {
 	r := newRig(t)
 	r.behind(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Age", "5")
@@ -281,13 +286,13 @@ func TestCacheHitIsNobodysWord(t *testing.T) {
 	}
 }
 
-// An app's own cache may hand one visitor's word to all without a sign of it,
+// An app's own cache may give what it says of one visitor to all without a sign of it,
 // so a response that says it may be stored names nobody.
 func TestSharedResponseNamesNobody(t *testing.T) {
 	r := newRig(t)
 	var told string
 	r.behind(func(w http.ResponseWriter, req *http.Request) {
-		told = req.Header.Get(headerUserID)
+		told = req.Header.Get(reserved.UserID)
 		w.Header().Set("Content-Type", "text/html")
 		w.Header().Set("Intilery-User-Id", "another")
 		w.Header().Set("Intilery-Page", "off")
@@ -332,69 +337,13 @@ func TestCrawlersAreNobody(t *testing.T) {
 func TestForgedKeeper(t *testing.T) {
 	r := newRig(t)
 	var told string
-	r.behind(func(w http.ResponseWriter, req *http.Request) { told = req.Header.Get(headerUserID) })
-	before := counter(t, siteMetrics.keepers)
+	r.behind(func(w http.ResponseWriter, req *http.Request) { told = req.Header.Get(reserved.UserID) })
+	before := counter(t, siteMetrics.keepers.WithLabelValues("srv0"))
 	resp := r.get("/", header("Cookie", "intilery_keeper=AbPtZCrCgLforged"))
 	if told != "" || len(resp.Header["Set-Cookie"]) != 2 {
 		t.Errorf("told user %q, cookies %v", told, resp.Header["Set-Cookie"])
 	}
-	if got := counter(t, siteMetrics.keepers) - before; got != 1 {
+	if got := counter(t, siteMetrics.keepers.WithLabelValues("srv0")) - before; got != 1 {
 		t.Errorf("counted %v, want 1", got)
-	}
-}
-
-// Consent: nothing is set, sent or told before it is given, all goes after it
-// is withdrawn.
-func TestConsent(t *testing.T) {
-	r := newRig(t)
-	var told string
-	app := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		told = req.Header.Get(headerAnonymousID)
-		w.Header().Set("Content-Type", "text/html")
-		w.Header().Set("Intilery-Track", req.URL.Path)
-	})
-	upstream := newServer(t, app)
-	r.serve(`
-	intilery {
-		consent {
-			cookie choice ^yes$
-		}
-	}
-	reverse_proxy ` + upstream)
-	choose := func(value string) func(*http.Request) {
-		return func(req *http.Request) { req.AddCookie(&http.Cookie{Name: "choice", Value: value}) }
-	}
-	if before := r.get("/before"); len(before.Header["Set-Cookie"]) != 0 || told != "" {
-		t.Errorf("without consent: %v, told %q", before.Header["Set-Cookie"], told)
-	}
-	r.get("/given", choose("yes"))
-	given := told
-	if told == "" || len(r.cookies()) != 2 {
-		t.Errorf("with consent: told %q, cookies %v", told, r.cookies())
-	}
-	r.calls(2) // before they would be erased
-	r.get("/gpc", choose("yes"), header("Sec-GPC", "1"))
-	if told != "" || len(r.cookies()) != 0 {
-		t.Errorf("with GPC: told %q, cookies %v", told, r.cookies())
-	}
-	r.get("/again", choose("yes"))
-	r.calls(4)
-	r.get("/withdrawn", choose("no"))
-	if left := r.cookies(); told != "" || len(left) != 0 {
-		t.Errorf("withdrawn: told %q, cookies %v", told, left)
-	}
-	calls := r.calls(4)
-	// The one who came back is somebody else, and may be sent first.
-	slices.SortStableFunc(calls, func(a, b call) int {
-		switch {
-		case a.AnonymousID == b.AnonymousID:
-			return 0
-		case a.AnonymousID == given:
-			return -1
-		}
-		return 1
-	})
-	if got := summary(calls); got != "page:page track:/given page:page track:/again" {
-		t.Errorf("events %s", got)
 	}
 }

@@ -1,11 +1,18 @@
 package caddymodule
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/intilery/caddy-intilery/caddymodule/internal/eventcontext"
+	"github.com/intilery/caddy-intilery/internal/httpcache"
+	"github.com/intilery/caddy-intilery/internal/navigation"
 )
 
 // handoffParameter carries a hand-off in a link between two sites. It is not one
@@ -25,41 +32,42 @@ const (
 	linkHandedOver = "handed_over" // the visitor has the ID now
 )
 
-// shield answers a document whose URL carries an identity with a redirect to the
+// stripIdentityParams answers a document whose URL carries an identity with a redirect to the
 // same URL without it, so that no tag ever reads it. It reports whether it did.
 //
 // The target is made of the request's own path and of the rest of its query; the
 // host is never named, and what was removed is never repeated. There is no loop:
 // the target has none of the parameters.
-func (h *Handler) shield(hook *responseHook) (answered bool) {
+func (h *Handler) stripIdentityParams(hook *responseHook) (answered bool) {
 	defer hook.contain()
-	v := &hook.visit
-	if h.Querystring == queryAllow || h.Querystring == "" || v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+	x := &hook.exchange
+	if h.Querystring == queryAllow || h.Querystring == "" || x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
 		return false
 	}
-	u := originalURL(v.r)
+	u := originalURL(x.r)
 	signed := h.Querystring == querySigned
 	query, links := cleanQuery(u.RawQuery, signed)
-	if !links.any() || !loadsPage(v.r) {
+	if !links.any() || !navigation.LoadsPage(x.r) {
 		return false
 	}
-	hook.done = true // this answer is ours: there is no app's word in it
+	hook.done = true // this answer is ours: no app says anything in it
 	header := hook.ResponseWriter.Header()
 	header.Set("Cache-Control", "no-store")
-	if links.handoff && v.facts.speculative {
+	if links.handoff && x.facts.Speculative {
 		// A redirect would be followed now and reused when the visitor comes,
 		// without the cookie. Refused, the browser asks again then.
 		hook.ResponseWriter.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	}
 	if links.tag {
-		siteMetrics.links.WithLabelValues(linkDropped).Inc()
+		x.metrics().links.WithLabelValues(linkDropped).Inc()
 	}
 	if links.handoff {
-		outcome, cookies := v.accept(links.value)
-		siteMetrics.links.WithLabelValues(outcome).Inc()
+		outcome, cookies := x.accept(links.value)
+		x.metrics().links.WithLabelValues(outcome).Inc()
 		if len(cookies) > 0 {
 			header["Set-Cookie"] = append(header["Set-Cookie"], cookies...)
+			httpcache.DropTargeted(header)
 		}
 	}
 	header.Set("Location", location(u, query))
@@ -68,35 +76,66 @@ func (h *Handler) shield(hook *responseHook) (answered bool) {
 }
 
 // accept takes the identity that a link of ours brings.
-func (v *visit) accept(value string) (outcome string, cookies []string) {
-	if !v.tracked || !v.known {
+func (x *exchange) accept(value string) (outcome string, cookies []string) {
+	from, err := url.Parse(x.browser.referer)
+	if !x.tracked || !x.known || err != nil || !x.h.acceptsFrom(from) {
 		return linkRefused, nil
 	}
-	from := ""
-	if referrer, err := url.Parse(first(v.r.Header, "Referer")); err == nil {
-		from = referrer.Host
-	}
-	out, ok := v.h.jar().Accept(value, from, v.id, v.request)
+	out, ok := x.h.resolver().Accept(value, from.Host, x.id, x.request)
 	switch {
 	case !ok:
 		return linkRefused, nil
 	case len(out.Cookies) == 0:
 		return linkKept, nil
 	}
-	siteMetrics.identities.WithLabelValues(out.Reason.String()).Inc()
+	x.metrics().identities[out.Reason].Inc()
+	for _, released := range out.Released {
+		x.release(released)
+	}
 	return linkHandedOver, out.Cookies
 }
 
-// loadsPage reports a request for a document in which a tag may run: one in a
-// frame has the same cookies to lose.
-func loadsPage(r *http.Request) bool {
-	switch first(r.Header, "Sec-Fetch-Dest") {
-	case "document", "iframe", "frame", "fencedframe", "embed", "object":
-		return true
-	case "":
-		return acceptsHTML(r)
+// acceptsFrom reports whether the site takes hand-offs from a page's origin.
+func (h *Handler) acceptsFrom(page *url.URL) bool {
+	return len(h.QuerystringFrom) == 0 || slices.Contains(h.QuerystringFrom, originOf(page))
+}
+
+// provisionOrigins checks the origins after the words signed from, and writes
+// them as a browser does.
+func (h *Handler) provisionOrigins(repl *caddy.Replacer) (err error) {
+	if len(h.QuerystringFrom) > 0 && h.Querystring != querySigned {
+		return fmt.Errorf("querystring: %q takes no origins; use signed from and one or more origins", h.Querystring)
 	}
-	return false
+	for i := range h.QuerystringFrom {
+		origin := &h.QuerystringFrom[i]
+		if err := replace(repl, "querystring signed from", origin); err != nil {
+			return err
+		}
+		if *origin, err = parseOrigin(*origin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseOrigin returns an origin as a browser writes it, with https as the default
+// scheme.
+func parseOrigin(text string) (string, error) {
+	origin := text
+	if !strings.Contains(origin, "://") {
+		origin = "https://" + origin
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
+		strings.TrimSuffix(u.Path, "/") != "" || strings.ContainsAny(text, "?#*") || originOf(u) == u.Scheme+"://" {
+		return "", fmt.Errorf("querystring signed from: %q is not accepted; use an origin such as https://shop.example.com", text)
+	}
+	return originOf(u), nil
+}
+
+// originOf is the origin of a page.
+func originOf(page *url.URL) string {
+	return page.Scheme + "://" + eventcontext.Host(page.Host, page.Scheme == "https")
 }
 
 // links is what a query says of an identity.
@@ -133,6 +172,15 @@ func cleanQuery(query string, signed bool) (clean string, found links) {
 		return query, links{}
 	}
 	return strings.Join(kept, "&"), found
+}
+
+// unescape decodes a query component, or returns it as it is when it is not
+// well formed: such links exist and browsers accept them.
+func unescape(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
 }
 
 func carriesIdentity(name string) bool {

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 func TestCleanQuery(t *testing.T) {
@@ -76,8 +78,8 @@ func TestLocation(t *testing.T) {
 	}
 }
 
-// shielded serves one request of a site with the given querystring option.
-func shielded(t *testing.T, h *Handler, target string, edit ...func(*http.Request)) (resp *http.Response, reached bool) {
+// stripped serves one request of a site with the given querystring option.
+func stripped(t *testing.T, h *Handler, target string, edit ...func(*http.Request)) (resp *http.Response, reached bool) {
 	t.Helper()
 	r := request(t, "document", nil)
 	u, err := url.ParseRequestURI(target)
@@ -128,7 +130,7 @@ func TestQuerystring(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newBenchHandler(t)
 			h.Querystring = tt.option
-			resp, reached := shielded(t, h, tt.target, tt.edit)
+			resp, reached := stripped(t, h, tt.target, tt.edit)
 			if resp.StatusCode != tt.status || resp.Header.Get("Location") != tt.location || reached != (tt.status == 200) {
 				t.Errorf("%d to %q, reached the app: %v", resp.StatusCode, resp.Header.Get("Location"), reached)
 			}
@@ -153,15 +155,15 @@ func TestHandoffBetweenSites(t *testing.T) {
 	// On shop.example.com, a page with a link to the outlet.
 	first := httptest.NewRecorder()
 	r := request(t, "document", nil)
-	hook := &responseHook{visit: visit{h: h, r: r, tracked: true}}
+	hook := &responseHook{exchange: exchange{h: h, r: r}}
 	hook.ResponseWriter = first
-	hook.visit.begin()
-	made, ok := hook.visit.placeholder("intilery.handoff.outlet.example.org")
+	hook.exchange.begin(nil)
+	made, ok := hook.exchange.placeholder("intilery.handoff.outlet.example.org")
 	value, _ := made.(string)
 	if !ok || value == "" {
 		t.Fatalf("placeholder %v, %v", made, ok)
 	}
-	id := hook.visit.id.AnonymousID
+	id := hook.exchange.id.AnonymousID
 
 	onOutlet := func(r *http.Request) {
 		r.Host = "outlet.example.org"
@@ -169,7 +171,7 @@ func TestHandoffBetweenSites(t *testing.T) {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 	}
 	link := "/sale?size=2&intilery_handoff=" + value
-	resp, reached := shielded(t, h, link, onOutlet)
+	resp, reached := stripped(t, h, link, onOutlet)
 	if reached || resp.StatusCode != 302 || resp.Header.Get("Location") != "/sale?size=2" || resp.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v", resp.StatusCode, resp.Header)
 	}
@@ -184,12 +186,22 @@ func TestHandoffBetweenSites(t *testing.T) {
 		"to another site":         func(r *http.Request) { r.Host = "other.example.org" },
 		"of a crawler":            header("User-Agent", "Googlebot/2.1"),
 	} {
-		resp, reached := shielded(t, h, link, onOutlet, edit)
+		resp, reached := stripped(t, h, link, onOutlet, edit)
 		if reached || resp.StatusCode != 302 || resp.Header["Set-Cookie"] != nil {
 			t.Errorf("%s: %d, %v", name, resp.StatusCode, resp.Header)
 		}
 	}
-	if got := counter(t, siteMetrics.links.WithLabelValues(linkHandedOver)); got < 1 {
+	// A site may name the origins whose links it takes.
+	for origin, want := range map[string]int{"https://shop.example.com": 2, "shop.example.com:443": 2, "http://shop.example.com": 0, "https://other.example.com": 0} {
+		h.QuerystringFrom = []string{origin}
+		if err := h.provisionOrigins(caddy.NewReplacer()); err != nil {
+			t.Fatal(err)
+		}
+		if resp, _ := stripped(t, h, link, onOutlet); len(resp.Header["Set-Cookie"]) != want {
+			t.Errorf("from %s: cookies %v, want %d", origin, resp.Header["Set-Cookie"], want)
+		}
+	}
+	if got := counter(t, siteMetrics.links.WithLabelValues("UNKNOWN", linkHandedOver)); got < 1 {
 		t.Errorf("handed over %v times", got)
 	}
 }
@@ -214,8 +226,8 @@ func FuzzQuerystring(f *testing.F) {
 		*originalURL(r) = *u
 		r.URL = u
 		w := httptest.NewRecorder()
-		before := counter(t, siteMetrics.panics)
-		if err := h.ServeHTTP(w, r, answer(document)); err != nil || counter(t, siteMetrics.panics) != before {
+		before := counter(t, siteMetrics.panics.WithLabelValues("srv0"))
+		if err := h.ServeHTTP(w, r, answer(document)); err != nil || counter(t, siteMetrics.panics.WithLabelValues("srv0")) != before {
 			t.Fatalf("error %v, or a panic", err)
 		}
 		if w.Code != http.StatusFound {

@@ -12,8 +12,17 @@ import (
 // configuration beside a live server leaves the server's queue alone.
 var queues = caddy.NewUsagePool()
 
-// pooled is a forwarder as the pool's value.
-type pooled struct{ *forwarder.Forwarder }
+// pooled is a forwarder as the pool's value, with what waits beside it from one
+// configuration to the next.
+type pooled struct {
+	*forwarder.Forwarder
+	awaiting *awaitingPages
+	reported *reported
+}
+
+func newPooled(f *forwarder.Forwarder) pooled {
+	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported)}
+}
 
 // Destruct closes the forwarder when the last configuration that uses it is
 // gone. Cleanup may be the last that a process does, so it is bounded.
@@ -21,7 +30,7 @@ func (p pooled) Destruct() error { return p.Close() }
 
 func takeQueue(dir string) (pooled, error) {
 	value, _, err := queues.LoadOrNew(dir, func() (caddy.Destructor, error) {
-		return pooled{forwarder.New(dir)}, nil
+		return newPooled(forwarder.New(dir)), nil
 	})
 	if err != nil {
 		return pooled{}, err

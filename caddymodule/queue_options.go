@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,34 +17,72 @@ import (
 // share.
 var queueOptions = []string{"sync", "max_size", "max_age", "encryption_key", "dead_letters_size"}
 
-// provisionQueue checks the options of the log and the dead letters.
+// syncPolicies are the values of sync.
+var syncPolicies = map[string]forwarder.SyncPolicy{
+	"group":    forwarder.SyncGroup,
+	"interval": forwarder.SyncInterval,
+	"os":       forwarder.SyncOS,
+}
+
+const syncAccepted = "group, interval <duration> or os"
+
+// queueLimits are the bounds of the options that are a duration or a number of
+// bytes.
+var queueLimits = map[string]struct{ min, max int64 }{
+	"sync interval":     {int64(forwarder.MinSyncEvery), int64(forwarder.MaxSyncEvery)},
+	"max_age":           {int64(forwarder.MinMaxAge), math.MaxInt64},
+	"max_size":          {forwarder.MinMaxBytes, math.MaxInt64},
+	"dead_letters_size": {forwarder.MinDeadLetterBytes, math.MaxInt64},
+}
+
+// checkQueue checks one of them, and names it as it is written.
+func checkQueue(option string, n int64, written any) error {
+	limits := queueLimits[option]
+	if n >= limits.min && n <= limits.max {
+		return nil
+	}
+	switch option {
+	case "sync interval":
+		return notAccepted(option, written, fmt.Sprintf("%v to %v", forwarder.MinSyncEvery, forwarder.MaxSyncEvery))
+	case "max_age":
+		return notAccepted(option, written, fmt.Sprintf("%v or more, such as 72h or 3d", forwarder.MinMaxAge))
+	default:
+		return notAccepted(option, written, humanize.IBytes(uint64(limits.min))+" or more")
+	}
+}
+
+// provisionQueue checks the options of the log and the dead letters, of which 0 is
+// the default.
 func (a *App) provisionQueue(repl *caddy.Replacer) error {
 	o := &a.options
-	switch a.Sync {
-	case "", "group":
-	case "interval":
-		o.Sync = forwarder.SyncInterval
-	case "os":
-		o.Sync = forwarder.SyncOS
-	default:
-		return fmt.Errorf("sync: %q is not accepted; use group, interval <duration> or os", a.Sync)
+	if a.Sync != "" {
+		var known bool
+		if o.Sync, known = syncPolicies[a.Sync]; !known {
+			return notAccepted("sync", a.Sync, syncAccepted)
+		}
 	}
 	if a.SyncInterval != 0 && a.Sync != "interval" {
 		return fmt.Errorf("sync_interval: %v is of no use with sync %q; use it with interval", time.Duration(a.SyncInterval), a.Sync)
 	}
-	o.SyncEvery = time.Duration(a.SyncInterval)
-	if o.SyncEvery != 0 && (o.SyncEvery < forwarder.MinSyncEvery || o.SyncEvery > forwarder.MaxSyncEvery) {
-		return fmt.Errorf("sync: interval %v is not accepted; use %v to %v", o.SyncEvery, forwarder.MinSyncEvery, forwarder.MaxSyncEvery)
+	for _, given := range []struct {
+		option  string
+		n       int64
+		written any
+	}{
+		{"sync interval", int64(a.SyncInterval), time.Duration(a.SyncInterval)},
+		{"max_age", int64(a.MaxAge), time.Duration(a.MaxAge)},
+		{"max_size", a.MaxSize, a.MaxSize},
+		{"dead_letters_size", a.DeadLettersSize, a.DeadLettersSize},
+	} {
+		if given.n == 0 {
+			continue
+		}
+		if err := checkQueue(given.option, given.n, given.written); err != nil {
+			return err
+		}
 	}
-	if o.MaxBytes = a.MaxSize; o.MaxBytes != 0 && o.MaxBytes < forwarder.MinMaxBytes {
-		return fmt.Errorf("max_size: %d bytes are not accepted; use 256MiB or more", o.MaxBytes)
-	}
-	if o.MaxAge = time.Duration(a.MaxAge); o.MaxAge != 0 && o.MaxAge < forwarder.MinMaxAge {
-		return fmt.Errorf("max_age: %v is not accepted; use 1m or more", o.MaxAge)
-	}
-	if o.DeadLetterBytes = a.DeadLettersSize; o.DeadLetterBytes != 0 && o.DeadLetterBytes < forwarder.MinDeadLetterBytes {
-		return fmt.Errorf("dead_letters_size: %d bytes are not accepted; use 1MiB or more", o.DeadLetterBytes)
-	}
+	o.SyncEvery, o.MaxAge = time.Duration(a.SyncInterval), time.Duration(a.MaxAge)
+	o.MaxBytes, o.DeadLetterBytes = a.MaxSize, a.DeadLettersSize
 	keys, err := decodeKeys(a.EncryptionKeys, repl)
 	if err != nil {
 		return fmt.Errorf("encryption_key: %w", err)
@@ -52,10 +91,9 @@ func (a *App) provisionQueue(repl *caddy.Replacer) error {
 	return nil
 }
 
-// unmarshalQueue reads one option of the data directory. It may stand in one
-// block only, or be the same in each.
+// unmarshalQueue reads one option of the data directory.
 func (a *App) unmarshalQueue(d *caddyfile.Dispenser) error {
-	switch option := d.Val(); option {
+	switch d.Val() {
 	case "sync":
 		return a.unmarshalSync(d)
 	case "max_size":
@@ -68,20 +106,15 @@ func (a *App) unmarshalQueue(d *caddyfile.Dispenser) error {
 			return err
 		}
 		age, err := caddy.ParseDuration(text)
-		if err != nil || age <= 0 {
-			return d.Errf("max_age: %q is not accepted; use a duration such as 72h or 3d", text)
+		if err != nil {
+			age = 0
 		}
-		return once(d, option, &a.MaxAge, caddy.Duration(age))
+		if err := checkQueue("max_age", int64(age), text); err != nil {
+			return d.WrapErr(err)
+		}
+		return shared(d, "max_age", &a.MaxAge, caddy.Duration(age))
 	default: // encryption_key
-		keys := d.RemainingArgs()
-		if len(keys) == 0 {
-			return d.Errf("encryption_key: no value; use one or more keys of 32 bytes as base64, newest first")
-		}
-		if len(a.EncryptionKeys) > 0 {
-			return d.Errf("encryption_key: given in an earlier block; all destinations share them")
-		}
-		a.EncryptionKeys = keys
-		return nil
+		return unmarshalKeys(d, &a.EncryptionKeys)
 	}
 }
 
@@ -92,16 +125,19 @@ func (a *App) unmarshalSync(d *caddyfile.Dispenser) error {
 	case len(args) == 1 && (args[0] == "group" || args[0] == "os"):
 	case len(args) == 2 && args[0] == "interval":
 		var err error
-		if interval, err = caddy.ParseDuration(args[1]); err != nil || interval <= 0 {
-			return d.Errf("sync: interval %q is not accepted; use a duration from 5ms to 1m", args[1])
+		if interval, err = caddy.ParseDuration(args[1]); err != nil {
+			interval = 0
+		}
+		if err := checkQueue("sync interval", int64(interval), args[1]); err != nil {
+			return d.WrapErr(err)
 		}
 	default:
-		return d.Errf("sync: %q is not accepted; use group, interval <duration> or os", strings.Join(args, " "))
+		return d.WrapErr(notAccepted("sync", strings.Join(args, " "), syncAccepted))
 	}
-	if err := once(d, "sync", &a.Sync, args[0]); err != nil {
+	if err := shared(d, "sync", &a.Sync, args[0]); err != nil {
 		return err
 	}
-	return once(d, "sync interval", &a.SyncInterval, caddy.Duration(interval))
+	return shared(d, "sync interval", &a.SyncInterval, caddy.Duration(interval))
 }
 
 // size reads an option that is a number of bytes.
@@ -112,14 +148,40 @@ func size(d *caddyfile.Dispenser, value *int64) error {
 		return err
 	}
 	n, err := humanize.ParseBytes(text)
-	if err != nil || n == 0 || n > 1<<62 {
-		return d.Errf("%s: %q is not accepted; use a number of bytes such as 512MiB or 2GiB", option, text)
+	if err != nil || n > math.MaxInt64 {
+		n = 0
 	}
-	return once(d, option, value, int64(n))
+	if err := checkQueue(option, int64(n), text); err != nil {
+		return d.WrapErr(err)
+	}
+	return shared(d, option, value, int64(n))
 }
 
-// once sets a value that no earlier block has set otherwise.
-func once[T comparable](d *caddyfile.Dispenser, option string, value *T, to T) error {
+// unmarshalKeys reads keys of 32 bytes.
+func unmarshalKeys(d *caddyfile.Dispenser, keys *[]string) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s: no value; use one or more keys of 32 bytes as base64, newest first", option)
+	}
+	for i, arg := range args {
+		if hasPlaceholder(arg) {
+			continue
+		}
+		if _, err := decodeKey(i+1, arg); err != nil {
+			return d.Errf("%s: %w", option, err)
+		}
+	}
+	if len(*keys) > 0 {
+		return d.Errf("%s: given in an earlier block; all destinations share them", option)
+	}
+	*keys = args
+	return nil
+}
+
+// shared sets an option that all destinations share: it may stand in one block
+// only, or be the same in each.
+func shared[T comparable](d *caddyfile.Dispenser, option string, value *T, to T) error {
 	var unset T
 	if *value != unset && *value != to {
 		return d.Errf("%s: differs from an earlier block; all destinations share one", option)

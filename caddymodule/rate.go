@@ -1,29 +1,44 @@
 package caddymodule
 
 import (
-	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Bounds of a destination's rate, burst and nodes.
-const (
-	maxRate  = 10_000
-	maxBurst = 10_000
-	maxNodes = 1_000
-)
+// rateLimits are the bounds of a destination's rate, burst and nodes: above 0, and
+// up to max.
+var rateLimits = map[string]struct {
+	max      float64
+	accepted string
+}{
+	"rate":  {10_000, "requests per second above 0, up to 10000"},
+	"burst": {10_000, "a whole number from 1 to 10000"},
+	"nodes": {1_000, "a whole number from 1 to 1000"},
+}
 
-// checkRate checks rate, burst and nodes, of which 0 is the default.
-func (d *Destination) checkRate() error {
-	switch {
-	case d.Rate < 0 || d.Rate > maxRate || math.IsNaN(d.Rate):
-		return fmt.Errorf("rate: %v is not accepted; use requests per second above 0, up to %d", d.Rate, maxRate)
-	case d.Burst < 0 || d.Burst > maxBurst:
-		return fmt.Errorf("burst: %d is not accepted; use 1 to %d", d.Burst, maxBurst)
-	case d.Nodes < 0 || d.Nodes > maxNodes:
-		return fmt.Errorf("nodes: %d is not accepted; use 1 to %d", d.Nodes, maxNodes)
+// checkRate checks one of them, and names it as it is written.
+func checkRate(option string, n float64, written any) error {
+	limits := rateLimits[option]
+	if n > 0 && n <= limits.max {
+		return nil
+	}
+	return notAccepted(option, written, limits.accepted)
+}
+
+// checkRates checks rate, burst and nodes, of which 0 is the default.
+func (d *Destination) checkRates() error {
+	for _, o := range []struct {
+		option  string
+		n       float64
+		written any
+	}{{"rate", d.Rate, d.Rate}, {"burst", float64(d.Burst), d.Burst}, {"nodes", float64(d.Nodes), d.Nodes}} {
+		if o.n == 0 {
+			continue
+		}
+		if err := checkRate(o.option, o.n, o.written); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -37,20 +52,20 @@ func (d *Destination) unmarshalRate(dis *caddyfile.Dispenser) error {
 	}
 	if option == "rate" {
 		n, err := strconv.ParseFloat(text, 64)
-		if err != nil || !(n > 0) {
-			return dis.Errf("rate: %q is not accepted; use requests per second above 0, such as 80", text)
+		if err != nil {
+			n = 0
 		}
 		d.Rate = n
-		return nil
+		return wrap(dis, checkRate(option, n, text))
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return dis.Errf("%s: %q is not accepted; use a whole number from 1", option, text)
+	if err != nil {
+		n = 0
 	}
 	if option == "burst" {
 		d.Burst = n
 	} else {
 		d.Nodes = n
 	}
-	return nil
+	return wrap(dis, checkRate(option, float64(n), text))
 }

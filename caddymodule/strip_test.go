@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/time/rate"
 )
 
@@ -262,10 +265,10 @@ func TestUpgrade(t *testing.T) {
 
 // A handler inside may set the headers before a 1xx of its own: they must not
 // leave with it, and must still count at the end.
-func TestInformationalKeepsTheWord(t *testing.T) {
+func TestInformationalKeepsTheHeaders(t *testing.T) {
 	w := &informational{h: http.Header{}}
 	h := &Handler{}
-	hook := &responseHook{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, visit: visit{h: h}}
+	hook := &responseHook{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, exchange: exchange{h: h}}
 	hook.Header().Set("Intilery-Track", "A")
 	hook.WriteHeader(http.StatusEarlyHints)
 	if w.sent[0].Get("Intilery-Track") != "" {
@@ -294,7 +297,7 @@ func (w *informational) WriteHeader(int)             { w.sent = append(w.sent, w
 // every look at an identity panics.
 func TestPanicIsContained(t *testing.T) {
 	h := &Handler{logger: zap.NewNop(), panicLog: &rate.Sometimes{First: 1}}
-	before := counter(t, siteMetrics.panics)
+	before := counter(t, siteMetrics.panics.WithLabelValues("UNKNOWN"))
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	asBrowser(r)
@@ -307,7 +310,96 @@ func TestPanicIsContained(t *testing.T) {
 		t.Errorf("%d %q, %v", w.Code, w.Body, err)
 	}
 	wantStripped(t, w.Result().Header, nil)
-	if got := counter(t, siteMetrics.panics) - before; got != 2 { // before the app, and after
+	if got := counter(t, siteMetrics.panics.WithLabelValues("UNKNOWN")) - before; got != 2 { // before the app, and after
 		t.Errorf("counted %v panics, want 2", got)
 	}
+}
+
+// Files are handed to the writer below as a reader, so the kernel sends them.
+func TestReadFromIsKept(t *testing.T) {
+	below := &readerFrom{informational: informational{h: http.Header{}}}
+	hook := &responseHook{
+		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: below},
+		exchange:              exchange{h: &Handler{}},
+	}
+	hook.Header().Set("Intilery-Track", "A")
+	if n, err := io.Copy(hook, struct{ io.Reader }{strings.NewReader("file")}); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	if below.reads != 1 {
+		t.Error("the writer below was not asked to read")
+	}
+	if below.h.Get("Intilery-Track") != "" {
+		t.Error("the header was still there when the file was sent")
+	}
+}
+
+type readerFrom struct {
+	informational
+	reads int
+}
+
+func (w *readerFrom) ReadFrom(r io.Reader) (int64, error) {
+	w.reads++
+	return io.Copy(io.Discard, r)
+}
+
+// A connection that a handler takes over without a word of HTTP gets no cookies and
+// makes no page.
+func TestHijack(t *testing.T) {
+	h := newBenchHandler(t)
+	before := h.app.queue.Stats().Destinations["default"].Captured
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		err := h.ServeHTTP(w, request(t, "document", nil), caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+			return err
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := h.app.queue.Stats().Destinations["default"].Captured; got != before {
+		t.Errorf("captured %v, and before %v", got, before)
+	}
+}
+
+// A match that fails is told apart from a panic, whose log line it must not use up.
+func TestFailedMatchAndPanicAreBothLogged(t *testing.T) {
+	h := newBenchHandler(t)
+	core, logged := observer.New(zapcore.DebugLevel)
+	h.logger = zap.New(core)
+	h.matchers = caddyhttp.MatcherSets{{failingMatcher{}}}
+	if err := h.ServeHTTP(httptest.NewRecorder(), request(t, "document", nil), answer(document)); err != nil {
+		t.Fatal(err)
+	}
+	h.matchers = nil
+	h.bots = nil
+	h.app = nil // a fault of ours
+	if err := h.ServeHTTP(httptest.NewRecorder(), request(t, "document", nil), answer(document)); err != nil {
+		t.Fatal(err)
+	}
+	var messages []string
+	for _, entry := range logged.All() {
+		messages = append(messages, entry.Message)
+	}
+	if all := strings.Join(messages, "\n"); !strings.Contains(all, "match failed") || !strings.Contains(all, "a fault in intilery was contained") {
+		t.Errorf("logged %q", messages)
+	}
+}
+
+type failingMatcher struct{}
+
+func (failingMatcher) MatchWithError(*http.Request) (bool, error) {
+	return false, errors.New("no such table")
 }

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -212,8 +211,8 @@ func boundary(answer string) string {
 	return b
 }
 
-// exchange is all that a client sees of one answer.
-func exchange(t *testing.T, client *http.Client, method, url string, body io.Reader, edit ...func(*http.Request)) string {
+// answerOf is all that a client sees of one answer.
+func answerOf(t *testing.T, client *http.Client, method, url string, body io.Reader, edit ...func(*http.Request)) string {
 	t.Helper()
 	req, err := http.NewRequest(method, url, body)
 	if err != nil {
@@ -290,8 +289,8 @@ func TestTransparentHTTP2And3(t *testing.T) {
 						req.Header.Set(tt.header, tt.value)
 					}
 				}
-				got := exchange(t, client, tt.method, with+tt.path, strings.NewReader(tt.body), edit)
-				want := exchange(t, client, tt.method, without+tt.path, strings.NewReader(tt.body), edit)
+				got := answerOf(t, client, tt.method, with+tt.path, strings.NewReader(tt.body), edit)
+				want := answerOf(t, client, tt.method, without+tt.path, strings.NewReader(tt.body), edit)
 				if !strings.Contains(want, proto) {
 					t.Fatalf("answered by another protocol:\n%.100s", want)
 				}
@@ -370,33 +369,4 @@ func TestTransparentWebSocket(t *testing.T) {
 	if got != want || !strings.Contains(want, "101 Switching Protocols") || !strings.HasSuffix(want, "> one\n> two\n") {
 		t.Errorf("with:\n%s\nwithout:\n%s", got, want)
 	}
-}
-
-// Files are handed to the writer below as a reader, so the kernel sends them.
-func TestReadFromIsKept(t *testing.T) {
-	below := &readerFrom{informational: informational{h: http.Header{}}}
-	hook := &responseHook{
-		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: below},
-		visit:                 visit{h: &Handler{}},
-	}
-	hook.Header().Set("Intilery-Track", "A")
-	if n, err := io.Copy(hook, struct{ io.Reader }{strings.NewReader("file")}); n != 4 || err != nil {
-		t.Fatal(n, err)
-	}
-	if below.reads != 1 {
-		t.Error("the writer below was not asked to read")
-	}
-	if below.h.Get("Intilery-Track") != "" {
-		t.Error("the header was still there when the file was sent")
-	}
-}
-
-type readerFrom struct {
-	informational
-	reads int
-}
-
-func (w *readerFrom) ReadFrom(r io.Reader) (int64, error) {
-	w.reads++
-	return io.Copy(io.Discard, r)
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -10,12 +11,11 @@ import (
 
 	"github.com/intilery/caddy-intilery/cookie"
 	"github.com/intilery/caddy-intilery/forwarder"
-	"github.com/intilery/caddy-intilery/forwarder/erasure"
 )
 
 // eraser is what is needed of the queue: a *forwarder.Forwarder.
 type eraser interface {
-	Erase(context.Context, erasure.Subject) (erasure.Counts, error)
+	Withdraw(ctx context.Context, anonymousID string) (erased bool, err error)
 }
 
 const (
@@ -61,21 +61,28 @@ func (q *withdrawals) add(anonymousID string) {
 // anonymousId counts: it is this browser's, while the user may have consented on
 // another one.
 func (h *Handler) withdrawn(w cookie.Withdrawn) {
-	if w.AnonymousID != "" {
-		h.erasing.add(w.AnonymousID)
-	}
+	h.erasing.add(w.AnonymousID)
 }
 
 // run erases until nobody waits.
 func (q *withdrawals) run() {
 	for id, more := q.next(false); more; id, more = q.next(true) {
-		if err := q.try(id); err != nil {
-			siteMetrics.withdrawals.WithLabelValues("failed").Inc()
+		erased, err := q.try(id)
+		if err != nil {
+			outcome := "failed"
+			if errors.Is(err, forwarder.ErrTooManyWithdrawals) {
+				outcome = "overflow"
+			}
+			siteMetrics.withdrawals.WithLabelValues(outcome).Inc()
 			q.logger.Error("the undelivered events of a visitor who withdrew consent could not be erased and will be delivered",
 				zap.Error(err))
 			continue
 		}
-		siteMetrics.withdrawals.WithLabelValues("erased").Inc()
+		outcome := "erased"
+		if !erased {
+			outcome = "unneeded" // nothing was captured since the last time
+		}
+		siteMetrics.withdrawals.WithLabelValues(outcome).Inc()
 	}
 }
 
@@ -92,13 +99,13 @@ func (q *withdrawals) next(done bool) (anonymousID string, more bool) {
 	return q.waiting[0], true
 }
 
-func (q *withdrawals) try(anonymousID string) (err error) {
+func (q *withdrawals) try(anonymousID string) (erased bool, err error) {
 	for n, wait := 1, eraseRetry; ; n, wait = n+1, 2*wait {
 		ctx, cancel := context.WithTimeout(context.Background(), eraseLimit)
-		_, err = q.queue.Erase(ctx, erasure.Subject{AnonymousID: anonymousID})
+		erased, err = q.queue.Withdraw(ctx, anonymousID)
 		cancel()
 		if err == nil || n == eraseTries {
-			return err
+			return erased, err
 		}
 		time.Sleep(wait) // nothing waits for this goroutine, not even a shutdown
 	}

@@ -16,8 +16,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
 	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder/erasure"
 	"github.com/intilery/caddy-intilery/internal/faketime"
 	"github.com/intilery/caddy-intilery/sandbox"
 )
@@ -25,8 +25,9 @@ import (
 // erasing is a queue that can do nothing else.
 type erasing func(ctx context.Context, anonymousID string) error
 
-func (f erasing) Erase(ctx context.Context, s erasure.Subject) (erasure.Counts, error) {
-	return erasure.Counts{}, f(ctx, s.AnonymousID)
+func (f erasing) Withdraw(ctx context.Context, anonymousID string) (bool, error) {
+	err := f(ctx, anonymousID)
+	return err == nil && anonymousID != "unneeded", err
 }
 
 // Each visitor is erased once, in order, again after an error, and the one who
@@ -50,7 +51,8 @@ func TestWithdrawals(t *testing.T) {
 		})}
 		failed := counter(t, siteMetrics.withdrawals.WithLabelValues("failed"))
 		start := time.Now()
-		for _, id := range []string{"a", "b", "a", "c", "d"} {
+		unneeded := counter(t, siteMetrics.withdrawals.WithLabelValues("unneeded"))
+		for _, id := range []string{"a", "b", "a", "c", "d", "unneeded"} {
 			q.add(id)
 		}
 		if time.Since(start) != 0 {
@@ -58,12 +60,15 @@ func TestWithdrawals(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		want := []string{"a", "b", "b", "c", "c", "c", "c", "c", "c", "d"}
+		want := []string{"a", "b", "b", "c", "c", "c", "c", "c", "c", "d", "unneeded"}
 		if !slices.Equal(tries, want) {
 			t.Errorf("tries %v, want %v", tries, want)
 		}
 		if got := counter(t, siteMetrics.withdrawals.WithLabelValues("failed")) - failed; got != 1 {
 			t.Errorf("%v failed, want 1", got)
+		}
+		if got := counter(t, siteMetrics.withdrawals.WithLabelValues("unneeded")) - unneeded; got != 1 {
+			t.Errorf("%v unneeded, want 1", got)
 		}
 		q.add("a") // and later again
 		synctest.Wait()
@@ -101,12 +106,12 @@ func TestWithdrawalErases(t *testing.T) {
 		return nil
 	})}
 	first := httptest.NewRecorder()
-	grant := answer(func(h http.Header) { document(h); h[headerConsent] = []string{"granted"} })
+	grant := answer(func(h http.Header) { document(h); h[reserved.Consent] = []string{"granted"} })
 	if err := h.ServeHTTP(first, request(t, "document", nil), grant); err != nil {
 		t.Fatal(err)
 	}
 	r := request(t, "document", first.Result().Header["Set-Cookie"])
-	id := h.jar().Resolve(cookie.Request{Header: r.Header, Host: r.Host, Now: time.Now()}).AnonymousID
+	id := h.resolver().Resolve(cookie.Request{Cookies: r.Header["Cookie"], Host: r.Host, Now: time.Now()}).AnonymousID
 	r.Header.Set("Sec-Gpc", "1")
 	if err := h.ServeHTTP(httptest.NewRecorder(), r, answer(document)); err != nil {
 		t.Fatal(err)
@@ -142,5 +147,26 @@ func TestWithdrawalBeforeDelivery(t *testing.T) {
 		if c.AnonymousID == "" || !strings.Contains(stays, c.AnonymousID) {
 			t.Errorf("delivered %+v", c)
 		}
+	}
+}
+
+// One keeper that is replayed with a refusal costs one erasure.
+func TestReplayedWithdrawal(t *testing.T) {
+	r := newRig(t)
+	r.load(r.global(`endpoint "http://127.0.0.1:1"`), "intilery {\nconsent {\nheader\n}\n}\nreverse_proxy "+newServer(t, http.HandlerFunc(echoing)))
+	r.get("/page?Intilery-Consent=granted")
+	var brought []string
+	for name, value := range r.cookies() {
+		brought = append(brought, name+"="+value)
+	}
+	count := func(outcome string) float64 { return counter(t, siteMetrics.withdrawals.WithLabelValues(outcome)) }
+	erased, unneeded, failed := count("erased"), count("unneeded"), count("failed")
+	done := func() float64 { return count("erased") - erased + count("unneeded") - unneeded }
+	for n := range 20 {
+		r.stranger().get("/page", headers("Sec-Gpc", "1", "Cookie", strings.Join(brought, "; ")))
+		eventually(t, func() bool { return done() > float64(n) }, func() string { return fmt.Sprintf("%v withdrawals are done", done()) })
+	}
+	if got := count("erased") - erased; got != 1 || count("failed") != failed {
+		t.Errorf("%v erasures, %v failed, want 1 and 0", got, count("failed")-failed)
 	}
 }

@@ -15,12 +15,12 @@ const itpCap = 7 * day
 // browser models WebKit with ITP, the classic tag and one visitor: cookies by
 // name in the scope that the jar writes, a clock, and what must hold.
 type browser struct {
-	jar     *Jar
+	rv      *Resolver
 	now     time.Time
 	cookies map[string]stored
 
 	id     string            // the ID that must go on, "" if the next may be new
-	denied bool              // the app's last word
+	denied bool              // what the app said last
 	userOf map[string]string // every ID that was ever identified
 }
 
@@ -40,15 +40,15 @@ func (b *browser) script(value string) {
 
 // answer runs one request, stores its cookies and checks the promises.
 func (b *browser) answer(t *rapid.T, document bool, s Response) Outcome {
-	header := http.Header{}
+	var cookies []string
 	for name := range b.cookies {
 		if c, ok := b.live(name); ok {
-			header.Add("Cookie", name+"="+c.value)
+			cookies = append(cookies, name+"="+c.value)
 		}
 	}
-	r := Request{Header: header, Host: host, Secure: true, Document: document, Now: b.now}
-	told := b.jar.Resolve(r)
-	o := b.jar.Decide(told, r, s)
+	r := Request{Cookies: cookies, Host: host, Secure: true, Document: document, Now: b.now}
+	told := b.rv.Resolve(r)
+	o := b.rv.Decide(told, r, s)
 	for _, line := range o.Cookies {
 		c, err := http.ParseSetCookie(line)
 		if err != nil {
@@ -93,7 +93,7 @@ func (b *browser) check(t *rapid.T, o Outcome, s Response) {
 	var k keeper
 	if hasKeeper {
 		var ok bool
-		if k, ok = b.jar.openKeeper(value.value, domain, b.now.Unix()); !ok {
+		if k, ok = b.rv.openKeeper(value.value, domain, b.now.Unix()); !ok {
 			t.Fatal("left a keeper that does not open")
 		}
 	}
@@ -116,11 +116,11 @@ func TestBrowser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		jar, err := NewJar(Config{}, keys)
+		jar, err := NewResolver(Config{}, keys)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &browser{jar: jar, now: epoch, cookies: map[string]stored{}, userOf: map[string]string{}}
+		b := &browser{rv: jar, now: epoch, cookies: map[string]stored{}, userOf: map[string]string{}}
 		settable := rapid.Bool()
 		carryOn := func(o Outcome) {
 			if o.Durable {
@@ -204,7 +204,7 @@ func TestBrowser(t *testing.T) {
 // keeps says that the browser has a keeper of the ID.
 func (b *browser) keeps(id string) bool {
 	c, _ := b.live(defaultKeeperName)
-	k, ok := b.jar.openKeeper(c.value, domain, b.now.Unix())
+	k, ok := b.rv.openKeeper(c.value, domain, b.now.Unix())
 	return ok && k.anonymousID == id
 }
 
@@ -217,9 +217,9 @@ func (b *browser) expectsRestore() bool {
 // A visitor whose tag demotes the cookie at every visit keeps the ID, however
 // long the absence in between.
 func TestBrowserITP(t *testing.T) {
-	jar := newJar(t, Config{})
+	jar := newResolver(t, Config{})
 	rapid.Check(t, func(t *rapid.T) {
-		b := &browser{jar: jar, now: epoch, cookies: map[string]stored{}, userOf: map[string]string{}}
+		b := &browser{rv: jar, now: epoch, cookies: map[string]stored{}, userOf: map[string]string{}}
 		first := b.answer(t, true, page)
 		visits := rapid.IntRange(1, 5).Draw(t, "visits")
 		for range visits {

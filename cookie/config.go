@@ -48,7 +48,7 @@ type Config struct {
 	KeeperName string
 
 	// UserName is the name of the cookie in which the tag keeps its userId. It
-	// is a hint and nothing more: see "The tag's userId" in the package's
+	// names nobody: see "The tag's userId" in the package's
 	// documentation. Default: "ajs_user_id".
 	UserName string
 
@@ -109,8 +109,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate checks c as it is after WithDefaults. Its error names the option as
-// the Caddyfile spells it, the value, and what is accepted.
+// Validate checks c as it is after WithDefaults. Its error is an *OptionError.
 func (c Config) Validate() error {
 	c = c.WithDefaults()
 	if err := validName("name", c.Name); err != nil {
@@ -118,6 +117,9 @@ func (c Config) Validate() error {
 	}
 	if err := validName("keeper_name", c.KeeperName); err != nil {
 		return err
+	}
+	if c.Name == c.KeeperName+deferralSuffix || c.UserName == c.KeeperName+deferralSuffix {
+		return refused("keeper_name", c.KeeperName, "a name that makes "+c.KeeperName+deferralSuffix+" no other cookie of this site")
 	}
 	if c.KeeperName == c.Name {
 		return refused("keeper_name", c.KeeperName, "a name other than that of the readable cookie")
@@ -132,7 +134,7 @@ func (c Config) Validate() error {
 		return refused("dialect", string(c.Dialect), `"quoted" or "raw"`)
 	}
 	if _, err := compilePattern(c.Pattern); err != nil {
-		return fmt.Errorf("%w: %w", refused("pattern", c.Pattern, "a regular expression in RE2 syntax"), err)
+		return &OptionError{"pattern", c.Pattern, "a regular expression in RE2 syntax", err}
 	}
 	if c.Domain != "" {
 		if _, ok := configuredDomain(c.Domain); !ok {
@@ -151,13 +153,31 @@ func (c Config) Validate() error {
 	}
 	if c.SameSite != SameSiteLax && c.SameSite != SameSiteNone {
 		return refused("same_site", string(c.SameSite),
-			`"lax" or "none" (with strict, a visit by a link would look like a new visitor)`)
+			`"lax" or "none" (with strict, a visit by a link looks like a new visitor)`)
 	}
 	return nil
 }
 
+// OptionError says which option of a Config is not accepted.
+type OptionError struct {
+	Option   string // as the Caddyfile spells it
+	Value    string
+	Accepted string // what to use
+	Err      error  // more on the value, or nil
+}
+
+func (e *OptionError) Error() string {
+	text := fmt.Sprintf("cookie %s: %q is not accepted; use %s", e.Option, e.Value, e.Accepted)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *OptionError) Unwrap() error { return e.Err }
+
 func refused(option, value, accepted string) error {
-	return fmt.Errorf("cookie: %s %q is not accepted: use %s", option, value, accepted)
+	return &OptionError{Option: option, Value: value, Accepted: accepted}
 }
 
 // validName checks a cookie name. Browsers give names with a prefix of their

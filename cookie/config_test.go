@@ -44,6 +44,7 @@ func TestConfigValidate(t *testing.T) {
 		want []string // nil = accepted
 	}{
 		{Config{Name: "anonymousId", KeeperName: "_k"}, nil},
+		{Config{Name: "k_deferred", KeeperName: "k"}, []string{"keeper_name", `"k"`, "k_deferred"}},
 		{Config{Name: "two words"}, []string{"name", `"two words"`, "letters, digits"}},
 		{Config{Name: "a;b"}, []string{"name", `"a;b"`, "letters, digits"}},
 		{Config{Name: "a=b"}, []string{"name", `"a=b"`, "letters, digits"}},
@@ -83,9 +84,9 @@ func TestConfigValidate(t *testing.T) {
 	}
 	for _, test := range tests {
 		err := test.cfg.Validate()
-		_, jarErr := NewJar(test.cfg, nil)
+		_, jarErr := NewResolver(test.cfg, nil)
 		if (err == nil) != (jarErr == nil) {
-			t.Errorf("%+v: Validate says %v, NewJar %v", test.cfg, err, jarErr)
+			t.Errorf("%+v: Validate says %v, NewResolver %v", test.cfg, err, jarErr)
 		}
 		if test.want == nil {
 			if err != nil {

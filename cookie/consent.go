@@ -4,33 +4,54 @@ package cookie
 type Consent uint8
 
 const (
-	// ConsentUnknown says that nobody said anything.
+	// ConsentUnknown says that nobody has granted or refused yet.
 	ConsentUnknown Consent = iota
 	// ConsentGranted says that the visitor agreed.
 	ConsentGranted
-	// ConsentDenied says that the visitor refused or withdrew.
+	// ConsentDenied says that the visitor refused or withdrew, by the browser's
+	// signal or through the app.
 	ConsentDenied
+	// ConsentRefused says that a consent manager's cookie refuses. Unlike
+	// ConsentDenied it ends when such a cookie agrees. Where consent is not
+	// required the keeper remembers it, because a request that comes from
+	// another site may lack the consent manager's cookie.
+	ConsentRefused
 )
 
-// refusal weighs what the request says against the app's last word. It returns
-// None if this visitor may be identified, else Denied or NoConsent.
+// consentReason weighs what the request shows against what the keeper or the
+// app's answer says. It returns None if this visitor may be identified, Denied
+// after a refusal, and NoConsent if consent is required and unknown.
 //
-// A denial of the request, such as a browser's privacy signal, beats
-// everything. The app's denial beats a grant of the request: the app knows its
-// visitor, and a consent manager's cookie may be older.
-func refusal(request, app Consent, required bool) Reason {
+// A refusal in the request beats everything. The app's denial beats a grant in
+// the request: the app knows its visitor, and a consent manager's cookie may be
+// older.
+func consentReason(request, app Consent, required bool) Reason {
 	switch {
-	case request == ConsentDenied, app == ConsentDenied:
+	case request == ConsentDenied, request == ConsentRefused, app == ConsentDenied:
 		return Denied
-	case request == ConsentGranted, app == ConsentGranted, !required:
+	case request == ConsentGranted, app == ConsentGranted:
 		return None
-	default:
+	case app == ConsentRefused:
+		return Denied
+	case required:
 		return NoConsent
+	default:
+		return None
 	}
 }
 
-// readsAsConsent reports that a visitor of whom nothing is remembered would be
-// identified: there, a denial is lost unless it is remembered.
-func readsAsConsent(r Request) bool {
-	return !r.ConsentRequired || r.Consent == ConsentGranted
+// keptRefusal returns the refusal that the keeper must remember because a
+// visitor of whom nothing is remembered would be identified, or ConsentUnknown. A
+// refusal by a cookie is remembered in place of an identity only: where there was
+// none, nothing is set.
+func keptRefusal(r Request, s Response, stored Consent, identity bool) Consent {
+	readsAsConsent := !r.ConsentRequired || r.Consent == ConsentGranted
+	switch {
+	case stored == ConsentDenied, s.Consent == ConsentDenied && readsAsConsent:
+		return ConsentDenied
+	case r.Consent == ConsentRefused && !r.ConsentRequired && identity,
+		stored == ConsentRefused && !r.ConsentRequired:
+		return ConsentRefused
+	}
+	return ConsentUnknown
 }

@@ -21,15 +21,40 @@ func TestDecideConsent(t *testing.T) {
 		return s
 	}
 	agree := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"))}}
-	agreeGranted := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(word(ConsentGranted))}}
-	refused := brought{keeper: []*keeper{kept(noID, word(ConsentDenied))}}
+	agreeGranted := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(appConsent(ConsentGranted))}}
+	refused := brought{keeper: []*keeper{kept(noID, appConsent(ConsentDenied))}}
+	remembered := brought{keeper: []*keeper{kept(noID, appConsent(ConsentRefused))}}
+	byCookie := func(r *Request) { r.Document, r.Consent = true, ConsentRefused }
 	const expireReadable = "expire readable @host; expire readable @www.example.com; expire readable @example.com"
 
 	tests := []decideTest{
 		{"required, unknown, nothing there: nothing", Config{}, brought{}, required(ConsentUnknown, document), page,
 			wanted{reason: NoConsent, refused: true}},
-		{"required, unknown: what is there goes", Config{}, agree, required(ConsentUnknown, document), page,
+		{"required, unknown: what is there stays", Config{}, agree, required(ConsentUnknown, document), page,
+			wanted{reason: NoConsent, refused: true}},
+		{"required, unknown, due for renewal: what is there stays", Config{},
+			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(seenAgo(3 * day))}}, required(ConsentUnknown, document), page,
+			wanted{reason: NoConsent, refused: true}},
+		{"required, unknown, a user named: what is there stays", Config{}, agree, required(ConsentUnknown, document), names2,
+			wanted{reason: NoConsent, refused: true}},
+		{"required, unknown, logout: what is there goes", Config{}, agree, required(ConsentUnknown, document), logout,
 			wanted{reason: NoConsent, refused: true, cookies: expireAll}},
+		{"required, refused by a cookie: what is there goes", Config{}, agree, required(ConsentRefused, document), page,
+			wanted{reason: Denied, refused: true, cookies: expireAll}},
+		{"implied, refused by a cookie: remembered, nothing else is left", Config{}, agree, byCookie, page,
+			wanted{reason: Denied, refused: true, cookies: expireReadable + "; keeper refused @example.com"}},
+		{"implied, refused by a cookie, nothing there: nothing set", Config{}, brought{}, byCookie, page,
+			wanted{reason: Denied, refused: true}},
+		{"implied, refused by a cookie before, which is withheld now: still refused", Config{}, remembered, document, page,
+			wanted{reason: Denied, refused: true}},
+		{"implied, refused before and by the browser now: the memory stays", Config{}, remembered, denied, page,
+			wanted{reason: Denied, refused: true}},
+		{"implied, refused by a cookie half a life ago: renewed", Config{},
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentRefused), seenAgo(183*day))}}, document, page,
+			wanted{reason: Denied, refused: true, cookies: "keeper refused @example.com"}},
+		{"implied, refused by a cookie that agrees now: starts cleanly", Config{}, remembered,
+			func(r *Request) { r.Document, r.Consent = true, ConsentGranted }, page,
+			wanted{id: "new", reason: Minted, cookies: "readable new @example.com; keeper new @example.com"}},
 		{"required, unknown, prerender: nothing goes yet", Config{}, agree, required(ConsentUnknown, speculative), page,
 			wanted{reason: NoConsent, refused: true}},
 		{"required, unknown, shared cache: cannot expire", Config{}, agree, required(ConsentUnknown, document), cached,
@@ -71,14 +96,14 @@ func TestDecideConsent(t *testing.T) {
 			brought{readable: []string{quoted(idB)}, keeper: refused.keeper}, document, page,
 			wanted{reason: Denied, refused: true, cookies: expireReadable}},
 		{"denied half a life ago: the denial is renewed", Config{},
-			brought{keeper: []*keeper{kept(noID, word(ConsentDenied), seenAgo(183*day))}}, document, page,
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentDenied), seenAgo(183*day))}}, document, page,
 			wanted{reason: Denied, refused: true, cookies: "keeper denied @example.com"}},
 		{"denied half a life ago, fetch: later", Config{},
-			brought{keeper: []*keeper{kept(noID, word(ConsentDenied), seenAgo(183*day))}}, fetch, plain,
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentDenied), seenAgo(183*day))}}, fetch, plain,
 			wanted{reason: Denied, refused: true}},
 		{"denied before, an older twin still holds an ID: it goes", Config{},
-			brought{keeper: []*keeper{kept(seenAgo(2 * time.Hour)), kept(noID, word(ConsentDenied))}}, document, page,
-			wanted{reason: Denied, refused: true, cookies: "expire keeper @host; expire keeper @www.example.com; keeper denied @example.com"}},
+			brought{keeper: []*keeper{kept(seenAgo(2 * time.Hour)), kept(noID, appConsent(ConsentDenied))}}, document, page,
+			wanted{reason: Denied, refused: true, cookies: "expire keeper @host; expire keeper @www.example.com; keeper twins denied @example.com"}},
 
 		{"granted by the app after a denial: starts cleanly", Config{}, refused, document, says(ConsentGranted, page),
 			wanted{id: "new", reason: Minted, cookies: "readable new @example.com; keeper new granted @example.com"}},
@@ -108,13 +133,13 @@ func TestDecideConsent(t *testing.T) {
 			wanted{id: "new", reason: Reset, cookies: "readable new @example.com; keeper new granted @example.com"}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) { test.run(t, newJar(t, test.cfg)) })
+		t.Run(test.name, func(t *testing.T) { test.run(t, newResolver(t, test.cfg)) })
 	}
 }
 
 // Without keys nothing is set, but what must go goes.
 func TestDecideWithoutKeys(t *testing.T) {
-	agree := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"), word(ConsentGranted))}}
+	agree := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"), appConsent(ConsentGranted))}}
 	required := func(r *Request) { r.Document, r.ConsentRequired = true, true }
 	tests := []decideTest{
 		{"new visitor: nothing", Config{}, brought{}, document, page, wanted{reason: NoKey}},
@@ -132,16 +157,16 @@ func TestDecideWithoutKeys(t *testing.T) {
 			wanted{reason: Denied, refused: true, cookies: expireAll}},
 		{"consent required, a keeper that may remember it: wait", Config{}, agree, required, page,
 			wanted{reason: NoConsent, refused: true}},
-		{"consent required, no keeper: the readable goes", Config{}, brought{readable: []string{quoted(idA)}}, required, page,
-			wanted{reason: NoConsent, refused: true, cookies: "expire readable @host; expire readable @www.example.com; expire readable @example.com"}},
+		{"consent required, no keeper: untouched", Config{}, brought{readable: []string{quoted(idA)}}, required, page,
+			wanted{reason: NoConsent, refused: true}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			j, err := NewJar(test.cfg, nil)
+			rv, err := NewResolver(test.cfg, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			test.run(t, j)
+			test.run(t, rv)
 		})
 	}
 }

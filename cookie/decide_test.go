@@ -1,7 +1,6 @@
 package cookie
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -30,12 +29,12 @@ func document(r *Request)    { r.Document = true }
 func fetch(*Request)         {}
 func speculative(r *Request) { r.Document, r.Speculative = true, true }
 
-func (test decideTest) run(t *testing.T, j *Jar) Outcome {
+func (test decideTest) run(t *testing.T, rv *Resolver) Outcome {
 	t.Helper()
-	r := Request{Header: test.header(t, j), Host: host, Secure: true, Now: epoch}
+	r := Request{Cookies: test.cookies(t, rv), Host: host, Secure: true, Now: epoch}
 	test.request(&r)
-	id := j.Resolve(r)
-	o := j.Decide(id, r, test.response)
+	id := rv.Resolve(r)
+	o := rv.Decide(id, r, test.response)
 	n := names{t: t}
 	if got := n.of(o.AnonymousID); got != test.want.id {
 		t.Errorf("ID %q, want %q", got, test.want.id)
@@ -56,7 +55,7 @@ func (test decideTest) run(t *testing.T, j *Jar) Outcome {
 		t.Errorf("consented %v, want %v", o.Consented, !test.want.refused)
 	}
 	want := strings.ReplaceAll(test.want.cookies, "; ", "\n")
-	if got := n.describe(j, r, o.Cookies); got != want {
+	if got := n.describe(rv, r, o.Cookies); got != want {
 		t.Errorf("cookies:\n%s\nwant:\n%s", got, want)
 	}
 	if test.want.cookies == "" && o.Cookies != nil {
@@ -196,21 +195,30 @@ func TestDecide(t *testing.T) {
 
 		{"two readable: expire the twins", Config{},
 			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept()}}, document, page,
-			wanted{id: "A", reason: Kept, cookies: "expire readable @host; expire readable @www.example.com; readable A @example.com"}},
+			wanted{id: "A", reason: Kept, cookies: "expire readable @host; expire readable @www.example.com; readable A @example.com; keeper A twins @example.com"}},
+		{"two readable, expired in vain before: not again until the renewal", Config{},
+			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept(twins)}}, document, page,
+			wanted{id: "A", reason: Kept}},
+		{"two readable, expired in vain before, renewal due", Config{},
+			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept(twins, seenAgo(day))}}, document, page,
+			wanted{id: "A", reason: Kept, cookies: "expire readable @host; expire readable @www.example.com; readable A @example.com; keeper A twins @example.com"}},
+		{"one readable again, renewal due: forgotten", Config{},
+			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(twins, seenAgo(day))}}, document, page,
+			wanted{id: "A", reason: Kept, cookies: setBothA}},
 		{"two readable, fetch: later", Config{},
 			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept()}}, fetch, plain,
 			wanted{id: "A", reason: Kept}},
 		{"two keepers: expire the twins", Config{},
 			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(), kept(seenAgo(2 * time.Hour))}}, document, page,
 			wanted{id: "A", reason: Kept,
-				cookies: "readable A @example.com; expire keeper @host; expire keeper @www.example.com; keeper A @example.com"}},
+				cookies: "readable A @example.com; expire keeper @host; expire keeper @www.example.com; keeper A twins @example.com"}},
 		{"two readable, domain narrower than the tag's: expire the tag's too", Config{Domain: host},
 			brought{readable: []string{quoted(idA), quoted(idB)}, keeper: []*keeper{kept()}}, document, page,
 			wanted{id: "A", reason: Kept,
-				cookies: "expire readable @host; expire readable @example.com; readable A @www.example.com"}},
+				cookies: "expire readable @host; expire readable @example.com; readable A @www.example.com; keeper A twins @www.example.com"}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) { test.run(t, newJar(t, test.cfg)) })
+		t.Run(test.name, func(t *testing.T) { test.run(t, newResolver(t, test.cfg)) })
 	}
 }
 
@@ -288,7 +296,7 @@ func TestDecideUser(t *testing.T) {
 		{"logout answered by a page: its tag finds the next visitor's ID, not its own copy", Config{}, as(user("u1")), document,
 			with(logout, paged),
 			wanted{id: "A", user: "u1", reason: Reset, cookies: setBothNew}},
-		{"the same after the app's word on consent, which stays", Config{}, as(user("u1"), word(ConsentGranted)), document,
+		{"the same after the app's statement on consent, which stays", Config{}, as(user("u1"), appConsent(ConsentGranted)), document,
 			with(logout, paged),
 			wanted{id: "A", user: "u1", reason: Reset, cookies: "readable new @example.com; keeper new granted @example.com"}},
 		{"logout answered by a redirect: both cookies gone", Config{}, as(user("u1")), document, with(logout, navigates),
@@ -306,7 +314,7 @@ func TestDecideUser(t *testing.T) {
 			brought{keeper: []*keeper{kept(user("u1"))}}, fetch, logout,
 			wanted{id: "A", user: "u1", reason: Reset,
 				cookies: "expire keeper @host; expire keeper @example.com; expire keeper @www.example.com"}},
-		{"logout keeps the app's word on consent, and nothing else", Config{}, as(user("u1"), word(ConsentGranted)), fetch, logout,
+		{"logout keeps the app's statement on consent, and nothing else", Config{}, as(user("u1"), appConsent(ConsentGranted)), fetch, logout,
 			wanted{id: "A", user: "u1", reason: Reset,
 				cookies: "expire readable @host; expire readable @www.example.com; expire readable @example.com; keeper granted @example.com"}},
 		{"logout and another user at once: a new ID", Config{}, as(user("u1")), fetch,
@@ -322,20 +330,20 @@ func TestDecideUser(t *testing.T) {
 			wanted{user: "u2", reason: Reset, identify: true}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) { test.run(t, newJar(t, test.cfg)) })
+		t.Run(test.name, func(t *testing.T) { test.run(t, newResolver(t, test.cfg)) })
 	}
 }
 
 // Where cookies are host-only anyway a twin cannot be told apart, and is no
 // reason to write again and again.
 func TestDecideTwinsOnLocalhost(t *testing.T) {
-	j := newJar(t, Config{})
-	sealed := j.keys.seal(kept().encode(), defaultKeeperName, "localhost")
-	r := Request{Host: "localhost:2015", Document: true, Now: epoch, Header: http.Header{"Cookie": {
+	rv := newResolver(t, Config{})
+	sealed := rv.keys.seal(kept().encode(), defaultKeeperName, "localhost")
+	r := Request{Host: "localhost:2015", Document: true, Now: epoch, Cookies: []string{
 		"ajs_anonymous_id=" + quoted(idA) + "; ajs_anonymous_id=" + quoted(idB),
 		"intilery_keeper=" + sealed + "; intilery_keeper=" + sealed,
-	}}}
-	if o := j.Decide(j.Resolve(r), r, page); o.AnonymousID != idA || o.Cookies != nil {
+	}}
+	if o := rv.Decide(rv.Resolve(r), r, page); o.AnonymousID != idA || o.Cookies != nil {
 		t.Errorf("got %q and cookies %q, want the keeper's ID and none", o.AnonymousID, o.Cookies)
 	}
 }

@@ -38,9 +38,9 @@ func TestParseReadable(t *testing.T) {
 		{"ffffffff-ffff-ffff-ffff-ffffffffffff", "", false},
 		{"null", "", false},
 	}
-	j := newJar(t, Config{})
+	rv := newResolver(t, Config{})
 	for _, test := range tests {
-		id, exact, ok := j.parseReadable(test.value)
+		id, exact, ok := rv.parseReadable(test.value)
 		if ok != (test.want != "") || ok && (id != test.want || exact != test.exact) {
 			t.Errorf("%q: %q, exact %v, ok %v", test.value, id, exact, ok)
 		}
@@ -48,7 +48,7 @@ func TestParseReadable(t *testing.T) {
 }
 
 func TestPatternStaysInTheAlphabet(t *testing.T) {
-	j := newJar(t, Config{Pattern: `.+|^\d+$`})
+	rv := newResolver(t, Config{Pattern: `.+|^\d+$`})
 	for id, want := range map[string]bool{
 		"GA1.2.345~a_b-c":               true,
 		idA:                             true,
@@ -61,11 +61,11 @@ func TestPatternStaysInTheAlphabet(t *testing.T) {
 		"a\n":                           false,
 		"ä":                             false,
 	} {
-		if _, _, ok := j.parseReadable(id); ok != want {
+		if _, _, ok := rv.parseReadable(id); ok != want {
 			t.Errorf("%q: %v, want %v", id, ok, want)
 		}
 	}
-	anchored := newJar(t, Config{Pattern: `[0-9]{3}|[a-z]{3}`})
+	anchored := newResolver(t, Config{Pattern: `[0-9]{3}|[a-z]{3}`})
 	for id, want := range map[string]bool{"123": true, "abc": true, "1234": false, "xabc": false} {
 		if _, _, ok := anchored.parseReadable(id); ok != want {
 			t.Errorf("%q: %v, want %v", id, ok, want)
@@ -91,9 +91,9 @@ func FuzzDialect(f *testing.F) {
 	for _, value := range []string{quoted(idA), idA, `"` + idA + `"`, "%22", `"`, "%22%22", "x", "%22\r\n%22"} {
 		f.Add(value)
 	}
-	j := newJar(f, Config{Pattern: `[^a]+`})
+	rv := newResolver(f, Config{Pattern: `[^a]+`})
 	f.Fuzz(func(t *testing.T, value string) {
-		id, _, ok := j.parseReadable(value)
+		id, _, ok := rv.parseReadable(value)
 		if !ok {
 			return
 		}

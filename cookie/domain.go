@@ -64,14 +64,34 @@ func (s scope) all() []string {
 	return append(s.others(), s.domain)
 }
 
-// scope returns the scope for a request's Host, which may carry a port.
-func (j *Jar) scope(host string) scope {
+// scope returns the scope for a request's Host, which may carry a port. The last
+// one is remembered: a site has few hosts, and looking up the public suffix costs
+// more than opening a keeper.
+func (rv *Resolver) scope(host string) scope {
+	if last := rv.last.Load(); last != nil && last.asked == host {
+		return last.scope
+	}
+	if len(host) > maxHostLen+len(":65535") {
+		return rv.newScope(host)
+	}
+	asked := strings.Clone(host) // outlives the request
+	s := rv.newScope(asked)
+	rv.last.Store(&hostScope{asked, s})
+	return s
+}
+
+type hostScope struct {
+	asked string
+	scope scope
+}
+
+func (rv *Resolver) newScope(host string) scope {
 	name, ok := hostname(host)
 	if !ok {
 		return scope{site: name}
 	}
-	if j.domain != "" && within(name, j.domain) {
-		return scope{host: name, domain: j.domain, wider: j.wider, site: j.domain}
+	if rv.domain != "" && within(name, rv.domain) {
+		return scope{host: name, domain: rv.domain, wider: rv.wider, site: rv.domain}
 	}
 	if registrable := registrableDomain(name); registrable != "" {
 		return scope{host: name, domain: registrable, site: registrable}
@@ -81,8 +101,8 @@ func (j *Jar) scope(host string) scope {
 
 // Domain returns the Domain attribute of the cookies for a request's Host, which
 // may carry a port: "" where they are host-only.
-func (j *Jar) Domain(host string) string {
-	return j.scope(host).domain
+func (rv *Resolver) Domain(host string) string {
+	return rv.scope(host).domain
 }
 
 // hostname returns the host without its port, in lower case and in ASCII. It

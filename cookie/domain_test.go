@@ -60,8 +60,8 @@ func TestScope(t *testing.T) {
 		{"shop.example.com", "127.0.0.1", scope{site: "127.0.0.1"}},
 	}
 	for _, test := range tests {
-		j := newJar(t, Config{Domain: test.domain})
-		got := j.scope(test.host)
+		rv := newResolver(t, Config{Domain: test.domain})
+		got := rv.scope(test.host)
 		got.host = "" // TestScopesOfTwins
 		if got != test.want {
 			t.Errorf("%q with domain %q: got %+v, want %+v", test.host, test.domain, got, test.want)
@@ -87,8 +87,8 @@ func TestScopesOfTwins(t *testing.T) {
 		{"shop.example.com", "a.shop.example.com", []string{"", "a.shop.example.com", "example.com"}},
 		{"b.shop.example.com", "a.b.shop.example.com", []string{"", "a.b.shop.example.com", "shop.example.com", "example.com"}},
 	} {
-		j := newJar(t, Config{Domain: test.domain})
-		if got := j.scope(test.host).others(); !slices.Equal(got, test.want) {
+		rv := newResolver(t, Config{Domain: test.domain})
+		if got := rv.scope(test.host).others(); !slices.Equal(got, test.want) {
 			t.Errorf("%q with domain %q: got %q, want %q", test.host, test.domain, got, test.want)
 		}
 	}
@@ -114,19 +114,19 @@ func TestScopeIsTakenByACookieJar(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.host, func(t *testing.T) {
-			j := newJar(t, Config{})
+			rv := newResolver(t, Config{})
 			browser, err := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List})
 			if err != nil {
 				t.Fatal(err)
 			}
 			at := func(host string) *url.URL { return &url.URL{Scheme: "https", Host: host, Path: "/a/b"} }
 			ask := func(host string) (Identity, Outcome) {
-				r := Request{Header: http.Header{}, Host: host, Secure: true, Document: true, Now: time.Now()}
+				r := Request{Host: host, Secure: true, Document: true, Now: time.Now()}
 				for _, c := range browser.Cookies(at(host)) {
-					r.Header.Add("Cookie", c.String())
+					r.Cookies = append(r.Cookies, c.String())
 				}
-				id := j.Resolve(r)
-				return id, j.Decide(id, r, page)
+				id := rv.Resolve(r)
+				return id, rv.Decide(id, r, page)
 			}
 			first, o := ask(test.host)
 			response := http.Response{Header: http.Header{"Set-Cookie": o.Cookies}}
@@ -143,7 +143,7 @@ func TestScopeIsTakenByACookieJar(t *testing.T) {
 				}
 			}
 			r := Request{Host: test.host, Secure: true, Now: time.Now()}
-			response.Header["Set-Cookie"] = j.Decide(j.Resolve(r), r, logout).Cookies
+			response.Header["Set-Cookie"] = rv.Decide(rv.Resolve(r), r, logout).Cookies
 			browser.SetCookies(at(test.host), response.Cookies())
 			if left := browser.Cookies(at(test.host)); len(left) != 0 {
 				t.Errorf("after a logout the browser still has %v", left)
@@ -164,11 +164,11 @@ func FuzzScope(f *testing.F) {
 	f.Add(strings.Repeat("\xd4", 86), "")
 	f.Add("a.shop.example.com", "shop.example.com")
 	f.Fuzz(func(t *testing.T, host, domain string) {
-		j, err := NewJar(Config{Domain: domain}, nil)
+		rv, err := NewResolver(Config{Domain: domain}, nil)
 		if err != nil {
 			return
 		}
-		s := j.scope(host)
+		s := rv.scope(host)
 		if len(s.site) > maxHostLen+1 {
 			t.Errorf("site of %d bytes", len(s.site))
 		}

@@ -8,8 +8,8 @@ const (
 	// page before the link stops carrying the ID.
 	HandoffLife = 5 * time.Minute
 
-	// handoffSkew is how far the clocks of two servers may be apart.
-	handoffSkew = time.Minute
+	// clockSkew is how far the clocks of two servers may be apart.
+	clockSkew = time.Minute
 
 	// handoffName stands in a hand-off's seal where a keeper has its cookie's
 	// name. No cookie can be called that, so neither opens as the other.
@@ -21,16 +21,16 @@ const (
 // it cannot be made or read without the keys, and it opens only there, only for a
 // visitor who followed a link from this site, and only for HandoffLife. It is ""
 // when there is no ID to hand over, no key, or no such host.
-func (j *Jar) Handoff(id Identity, from, to string, now time.Time) string {
+func (rv *Resolver) Handoff(id Identity, from, to string, now time.Time) string {
 	to, ok := hostname(to)
-	if !ok || j.keys == nil || !id.Consented || !validID(id.AnonymousID, j.pattern) {
+	if !ok || rv.keys == nil || !id.Consented || !validID(id.AnonymousID, rv.pattern) {
 		return ""
 	}
 	k := keeper{anonymousID: id.AnonymousID, issued: now.Unix(), seen: now.Unix()}
 	if !id.Issued.IsZero() {
 		k.issued = id.Issued.Unix()
 	}
-	return j.keys.seal(k.encode(), handoffName, handoffSite(from, to))
+	return rv.keys.seal(k.encode(), handoffName, handoffSite(from, to))
 }
 
 // Accept says what comes of a document that brings a hand-off from another site
@@ -39,26 +39,26 @@ func (j *Jar) Handoff(id Identity, from, to string, now time.Time) string {
 // the visitor gets the ID, unless they have no consent, have it already, or have
 // one here that the app or the tag knows a user for: a link must not take that
 // from them.
-func (j *Jar) Accept(value, from string, id Identity, r Request) (o Outcome, ok bool) {
+func (rv *Resolver) Accept(value, from string, id Identity, r Request) (o Outcome, ok bool) {
 	o = Outcome{Identity: id}
-	if j.keys == nil {
+	if rv.keys == nil {
 		return o, false
 	}
 	to, _ := hostname(r.Host)
-	plain, ok := j.keys.open(value, handoffName, handoffSite(from, to))
+	plain, ok := rv.keys.open(value, handoffName, handoffSite(from, to))
 	if !ok {
 		return o, false
 	}
-	k, ok := decodeKeeper(plain, j.pattern)
+	k, ok := decodeKeeper(plain, rv.pattern)
 	if !ok || k.anonymousID == "" || k.userID != "" {
 		return o, false
 	}
-	if age := k.age(r.Now.Unix()); age > HandoffLife || age < -handoffSkew {
+	if age := k.age(r.Now.Unix()); age > HandoffLife || age < -clockSkew {
 		return o, false
 	}
 	seen := &id.seen
 	if !id.Consented || !r.Document || r.Speculative ||
-		k.anonymousID == id.AnonymousID || id.UserID != "" || seen.hint != 0 {
+		k.anonymousID == id.AnonymousID || id.UserID != "" || seen.tagUser != 0 {
 		return o, true
 	}
 	k.seen, k.consent = r.Now.Unix(), seen.keeper.consent
@@ -67,7 +67,8 @@ func (j *Jar) Accept(value, from string, id Identity, r Request) (o Outcome, ok 
 		Consented: true, BadKeeper: id.BadKeeper, seen: *seen,
 	}
 	o.Durable = true
-	w := j.setter(r)
+	o.release(id.Deferred, id.AnonymousID, "")
+	w := rv.setter(r)
 	w.setReadable(k.anonymousID, seen)
 	w.setKeeper(&k, seen)
 	o.Cookies = w.cookies

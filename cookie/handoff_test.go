@@ -12,13 +12,13 @@ const (
 )
 
 func TestHandoff(t *testing.T) {
-	j := newJar(t, Config{})
+	rv := newResolver(t, Config{})
 	id := Identity{AnonymousID: idB, Consented: true, Issued: epoch.Add(-30 * day)}
-	value := j.Handoff(id, shop, outlet, epoch)
+	value := rv.Handoff(id, shop, outlet, epoch)
 	if value == "" || strings.Contains(value, idB[:8]) {
 		t.Fatalf("hand-off %q", value)
 	}
-	strange := newJar(t, Config{})
+	strange := newResolver(t, Config{})
 	ring, err := NewKeyring(testKey('s'))
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func TestHandoff(t *testing.T) {
 		{"with a port, in another case", value, "SHOP.example.org:8443", brought{}, document, true, set},
 		{"an anonymous visitor", value, shop, brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept()}}, document, true, set},
 		{"what the app said of consent stays", value, shop,
-			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(word(ConsentGranted))}}, document, true,
+			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(appConsent(ConsentGranted))}}, document, true,
 			"readable B @example.com; keeper B granted @example.com"},
 		{"a twin goes", value, shop, brought{readable: []string{quoted(idA), quoted(idA)}}, document, true,
 			"expire readable @host; expire readable @www.example.com; " + set},
@@ -57,30 +57,30 @@ func TestHandoff(t *testing.T) {
 
 		{"in time", value, shop, brought{}, at(HandoffLife), true, set},
 		{"late", value, shop, brought{}, at(HandoffLife + time.Second), false, ""},
-		{"by a clock that is a bit behind", value, shop, brought{}, at(-handoffSkew), true, set},
-		{"from the future", value, shop, brought{}, at(-handoffSkew - time.Second), false, ""},
+		{"by a clock that is a bit behind", value, shop, brought{}, at(-clockSkew), true, set},
+		{"from the future", value, shop, brought{}, at(-clockSkew - time.Second), false, ""},
 		{"from another site's page", value, "evil.example", brought{}, document, false, ""},
 		{"from no page", value, "", brought{}, document, false, ""},
 		{"to another site", value, shop, brought{}, func(r *Request) { r.Document, r.Host = true, "other.example.com" }, false, ""},
 		{"of another key", strange.Handoff(id, shop, outlet, epoch), shop, brought{}, document, false, ""},
-		{"a keeper", j.keys.seal(kept().encode(), defaultKeeperName, domain), shop, brought{}, document, false, ""},
-		{"sealed, but with a user", j.keys.seal(kept(user("u1"), seenAgo(0)).encode(), handoffName, handoffSite(shop, outlet)),
+		{"a keeper", rv.keys.seal(kept().encode(), defaultKeeperName, domain), shop, brought{}, document, false, ""},
+		{"sealed, but with a user", rv.keys.seal(kept(user("u1"), seenAgo(0)).encode(), handoffName, handoffSite(shop, outlet)),
 			shop, brought{}, document, false, ""},
-		{"sealed, but without an ID", j.keys.seal(kept(noID, seenAgo(0)).encode(), handoffName, handoffSite(shop, outlet)),
+		{"sealed, but without an ID", rv.keys.seal(kept(noID, seenAgo(0)).encode(), handoffName, handoffSite(shop, outlet)),
 			shop, brought{}, document, false, ""},
 		{"a bare ID", idB, shop, brought{}, document, false, ""},
 		{"nothing", "", shop, brought{}, document, false, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := Request{Header: test.brought.header(t, j), Host: outlet, Secure: true, Now: epoch}
+			r := Request{Cookies: test.brought.cookies(t, rv), Host: outlet, Secure: true, Now: epoch}
 			test.request(&r)
-			before := j.Resolve(r)
-			o, ok := j.Accept(test.value, test.from, before, r)
+			before := rv.Resolve(r)
+			o, ok := rv.Accept(test.value, test.from, before, r)
 			if ok != test.ok {
 				t.Fatalf("accepted %v, want %v", ok, test.ok)
 			}
 			n := names{t: t}
-			if got := n.describe(j, r, o.Cookies); got != strings.ReplaceAll(test.cookies, "; ", "\n") {
+			if got := n.describe(rv, r, o.Cookies); got != strings.ReplaceAll(test.cookies, "; ", "\n") {
 				t.Errorf("cookies:\n%s\nwant:\n%s", got, test.cookies)
 			}
 			if took := o.Cookies != nil; took != (o.Reason == HandedOver) || took && (o.AnonymousID != idB || !o.Issued.Equal(id.Issued)) {
@@ -92,22 +92,22 @@ func TestHandoff(t *testing.T) {
 		})
 	}
 	// A hand-off is no keeper either.
-	if _, ok := j.openKeeper(value, domain, epoch.Unix()); ok {
+	if _, ok := rv.openKeeper(value, domain, epoch.Unix()); ok {
 		t.Error("a hand-off opens as a keeper")
 	}
 }
 
 func TestHandoffOfNothing(t *testing.T) {
-	j := newJar(t, Config{})
-	locked, err := NewJar(Config{}, nil)
+	rv := newResolver(t, Config{})
+	locked, err := NewResolver(Config{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ok := Identity{AnonymousID: idA, Consented: true}
 	for name, value := range map[string]string{
-		"nobody":     j.Handoff(Identity{Consented: true}, shop, outlet, epoch),
-		"no consent": j.Handoff(Identity{AnonymousID: idA}, shop, outlet, epoch),
-		"no host":    j.Handoff(ok, shop, "", epoch),
+		"nobody":     rv.Handoff(Identity{Consented: true}, shop, outlet, epoch),
+		"no consent": rv.Handoff(Identity{AnonymousID: idA}, shop, outlet, epoch),
+		"no host":    rv.Handoff(ok, shop, "", epoch),
 		"no key":     locked.Handoff(ok, shop, outlet, epoch),
 	} {
 		if value != "" {
@@ -121,14 +121,14 @@ func TestHandoffOfNothing(t *testing.T) {
 
 // FuzzAccept: no value that was not made here hands over anything.
 func FuzzAccept(f *testing.F) {
-	j := newJar(f, Config{})
-	value := j.Handoff(Identity{AnonymousID: idB, Consented: true}, shop, outlet, epoch)
+	rv := newResolver(f, Config{})
+	value := rv.Handoff(Identity{AnonymousID: idB, Consented: true}, shop, outlet, epoch)
 	for _, seed := range []string{value, value[:len(value)-1], value + "A", idB, "", "\x00", strings.Repeat("A", maxSealedLen)} {
 		f.Add(seed, shop, outlet)
 	}
 	f.Fuzz(func(t *testing.T, value, from, to string) {
 		r := Request{Host: to, Document: true, Now: epoch}
-		if o, ok := j.Accept(value, from, j.Resolve(r), r); ok && o.AnonymousID != idB {
+		if o, ok := rv.Accept(value, from, rv.Resolve(r), r); ok && o.AnonymousID != idB {
 			t.Errorf("%q handed over %q", value, o.AnonymousID)
 		}
 	})

@@ -1,6 +1,7 @@
 package cookie
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -29,17 +30,17 @@ func testKey(b byte) []byte {
 	return []byte(strings.Repeat(string(rune(b)), KeySize))
 }
 
-func newJar(t testing.TB, cfg Config) *Jar {
+func newResolver(t testing.TB, cfg Config) *Resolver {
 	t.Helper()
 	keys, err := NewKeyring(testKey('k'))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := NewJar(cfg, keys)
+	rv, err := NewResolver(cfg, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return j
+	return rv
 }
 
 // ago is the time in Unix seconds that lies d before epoch.
@@ -56,10 +57,11 @@ func kept(change ...func(*keeper)) *keeper {
 
 func user(id string) func(*keeper)          { return func(k *keeper) { k.userID = id } }
 func seenAgo(d time.Duration) func(*keeper) { return func(k *keeper) { k.seen = ago(d) } }
-func word(c Consent) func(*keeper)          { return func(k *keeper) { k.consent = c } }
+func appConsent(c Consent) func(*keeper)    { return func(k *keeper) { k.consent = c } }
 func noID(k *keeper)                        { k.anonymousID = "" }
-func tagged(user string) func(*keeper)      { return func(k *keeper) { k.hint = hintOf(user) } }
-func holding(k *keeper)                     { k.held = "page" }
+func tagged(user string) func(*keeper)      { return func(k *keeper) { k.tagUser = tagUserDigest(user) } }
+func twins(k *keeper)                       { k.twins = true }
+func deferring(k *keeper)                   { k.deferred = "page" }
 func identified(d time.Duration) func(*keeper) {
 	return func(k *keeper) { k.digest, k.identified = digest1, ago(d) }
 }
@@ -70,37 +72,42 @@ type brought struct {
 	readable []string // values
 	keeper   []*keeper
 	users    []string // values of the tag's userId
-	literal  string   // a whole Cookie header
+	deferral *deferral
+	literal  string // a whole Cookie header
 }
 
 func quoted(id string) string { return DialectQuoted.format(id) }
 
-func (b brought) header(t testing.TB, j *Jar) http.Header {
+func (b brought) cookies(t testing.TB, rv *Resolver) []string {
 	t.Helper()
-	site := j.scope(host).site
+	site := rv.scope(host).site
 	pairs := []string{"theme=dark", "session=8d1f"}
 	for _, v := range b.readable {
 		pairs = append(pairs, defaultName+"="+v)
 	}
 	for _, k := range b.keeper {
-		pairs = append(pairs, defaultKeeperName+"="+sealingKeys(t, j).seal(k.encode(), defaultKeeperName, site))
+		pairs = append(pairs, defaultKeeperName+"="+sealingKeys(t, rv).seal(k.encode(), defaultKeeperName, site))
 	}
 	for _, v := range b.users {
 		pairs = append(pairs, defaultUserName+"="+v)
 	}
+	if b.deferral != nil {
+		name := defaultKeeperName + deferralSuffix
+		pairs = append(pairs, name+"="+sealingKeys(t, rv).seal(b.deferral.encode(), name, site))
+	}
 	if b.literal != "" {
 		pairs = append(pairs, b.literal)
 	}
-	return http.Header{"Cookie": {strings.Join(pairs, "; ")}}
+	return []string{strings.Join(pairs, "; ")}
 }
 
 // sealingKeys seals for jars without keys too: their browsers have keepers.
-func sealingKeys(t testing.TB, j *Jar) *Keyring {
+func sealingKeys(t testing.TB, rv *Resolver) *Keyring {
 	t.Helper()
-	if j.keys != nil {
-		return j.keys
+	if rv.keys != nil {
+		return rv.keys
 	}
-	return newJar(t, Config{}).keys
+	return newResolver(t, Config{}).keys
 }
 
 // names turns IDs into the letters of the tables: "A", "B", and "new" for an ID
@@ -134,7 +141,7 @@ func (n *names) of(id string) string {
 
 // describe puts Set-Cookie values into words, one per line, and checks what
 // holds for all of them.
-func (n *names) describe(j *Jar, r Request, cookies []string) string {
+func (n *names) describe(rv *Resolver, r Request, cookies []string) string {
 	n.t.Helper()
 	var lines []string
 	for _, line := range cookies {
@@ -142,11 +149,12 @@ func (n *names) describe(j *Jar, r Request, cookies []string) string {
 		if err != nil {
 			n.t.Fatalf("Set-Cookie %q: %v", line, err)
 		}
-		isKeeper := c.Name == j.cfg.KeeperName
-		if !isKeeper && c.Name != j.cfg.Name {
+		isKeeper := c.Name == rv.cfg.KeeperName
+		isDeferral := c.Name == rv.deferralName
+		if !isKeeper && !isDeferral && c.Name != rv.cfg.Name {
 			n.t.Errorf("cookie of a strange name: %q", line)
 		}
-		if c.Path != "/" || c.SameSite != http.SameSiteLaxMode || c.Secure != r.Secure || c.HttpOnly != isKeeper {
+		if c.Path != "/" || c.SameSite != http.SameSiteLaxMode || c.Secure != r.Secure || c.HttpOnly != (isKeeper || isDeferral) {
 			n.t.Errorf("wrong attributes: %q", line)
 		}
 		at := c.Domain
@@ -154,8 +162,12 @@ func (n *names) describe(j *Jar, r Request, cookies []string) string {
 			at = "host"
 		}
 		what := "readable"
-		if isKeeper {
+		life := rv.cfg.MaxAge
+		switch {
+		case isKeeper:
 			what = "keeper"
+		case isDeferral:
+			what, life = "deferral", deferralLife
 		}
 		if c.MaxAge < 0 { // ParseSetCookie's word for Max-Age=0
 			if c.Value != "" || c.Expires.After(epoch.AddDate(-1, 0, 0)) {
@@ -164,24 +176,49 @@ func (n *names) describe(j *Jar, r Request, cookies []string) string {
 			lines = append(lines, fmt.Sprintf("expire %s @%s", what, at))
 			continue
 		}
-		if got := time.Duration(c.MaxAge) * time.Second; got != j.cfg.MaxAge || !c.Expires.Equal(r.Now.Add(got)) {
-			n.t.Errorf("life of %v until %v, want %v from now: %q", got, c.Expires, j.cfg.MaxAge, line)
+		if got := time.Duration(c.MaxAge) * time.Second; got != life || !c.Expires.Equal(r.Now.Add(got)) {
+			n.t.Errorf("life of %v until %v, want %v from now: %q", got, c.Expires, life, line)
 		}
-		lines = append(lines, fmt.Sprintf("%s %s @%s", what, n.value(j, r, c.Value, isKeeper), at))
+		if isDeferral {
+			lines = append(lines, n.deferral(rv, r, c.Value)+" @"+at)
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s %s @%s", what, n.value(rv, r, c.Value, isKeeper), at))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func (n *names) value(j *Jar, r Request, value string, isKeeper bool) string {
+func (n *names) deferral(rv *Resolver, r Request, value string) string {
+	n.t.Helper()
+	d := rv.openDeferral(value, rv.scope(r.Host).site, r.Now.Unix())
+	if d == nil || d.made != r.Now.Unix() {
+		n.t.Fatalf("deferral %q opens as %+v", value, d)
+	}
+	words := []string{"deferral"}
+	for _, word := range []string{d.userID, d.events} {
+		if word != "" {
+			words = append(words, word)
+		}
+	}
+	if d.reset {
+		words = append(words, "reset")
+	}
+	if d.granted {
+		words = append(words, "granted")
+	}
+	return strings.Join(words, " ")
+}
+
+func (n *names) value(rv *Resolver, r Request, value string, isKeeper bool) string {
 	n.t.Helper()
 	if !isKeeper {
 		id, d := parseValue(value)
-		if d != j.cfg.Dialect {
-			n.t.Errorf("readable cookie %q not in the dialect %q", value, j.cfg.Dialect)
+		if d != rv.cfg.Dialect {
+			n.t.Errorf("readable cookie %q not in the dialect %q", value, rv.cfg.Dialect)
 		}
 		return n.of(id)
 	}
-	k, ok := j.openKeeper(value, j.scope(r.Host).site, r.Now.Unix())
+	k, ok := rv.openKeeper(value, rv.scope(r.Host).site, r.Now.Unix())
 	if !ok {
 		n.t.Fatalf("keeper %q does not open", value)
 	}
@@ -195,23 +232,45 @@ func (n *names) value(j *Jar, r Request, value string, isKeeper bool) string {
 	if k.identified != 0 {
 		words = append(words, fmt.Sprintf("identified:%d", k.digest[0]))
 	}
-	switch k.hint {
+	switch k.tagUser {
 	case 0:
-	case hintOf("t1"):
+	case tagUserDigest("t1"):
 		words = append(words, "tag:t1")
-	case hintOf("t2"):
+	case tagUserDigest("t2"):
 		words = append(words, "tag:t2")
 	default:
-		n.t.Errorf("keeper remembers a strange hint")
+		n.t.Errorf("keeper remembers a strange user of the tag")
 	}
-	if k.held != "" {
-		words = append(words, "held:"+k.held)
+	if k.deferred != "" {
+		words = append(words, "deferred:"+k.deferred)
+	}
+	if k.twins {
+		words = append(words, "twins")
 	}
 	switch k.consent {
 	case ConsentGranted:
 		words = append(words, "granted")
 	case ConsentDenied:
 		words = append(words, "denied")
+	case ConsentRefused:
+		words = append(words, "refused")
 	}
 	return strings.TrimSpace(strings.Join(words, " "))
+}
+
+// released tells what an outcome releases, and of whom where that is not who is
+// here.
+func released(o Outcome) string {
+	var texts []string
+	for _, r := range o.Released {
+		text := r.Events
+		if r.AnonymousID != o.AnonymousID {
+			text += " of " + cmp.Or(map[string]string{idA: "A", idB: "B"}[r.AnonymousID], r.AnonymousID)
+		}
+		if r.UserID != "" {
+			text += " as " + r.UserID
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "; ")
 }

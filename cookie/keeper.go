@@ -19,23 +19,22 @@ type keeper struct {
 	identified  int64 // when the last identify went out, 0 = never
 	digest      [16]byte
 	consent     Consent // what the app said last
-	hint        uint64  // digest of the tag's userId when last seen, 0 = none
-	held        string  // what was held back until the ID comes back, "" = nothing
+	tagUser     uint64  // digest of the tag's userId when last seen, 0 = none
+	deferred    string  // the caller's, until the ID comes back, "" = nothing
+	twins       bool    // twins came when both cookies were last written
 }
 
 // The plain text of a keeper, integers big endian, times in Unix seconds:
 //
-//	flags  1   bit 0 ID as UUID, bit 1 ID as text, bit 2 user,
-//	           bit 3 identify, bits 4-5 consent, bit 6 hint, bit 7 held
+//	flags  2   bit 0 ID as UUID, bit 1 ID as text, bit 2 user, bit 3 identify,
+//	           bits 4-5 consent, bit 6 tag's user, bit 7 deferred, bit 8 twins
 //	issued 4
 //	seen   4
 //	ID         16 bytes of a UUID in lower case, or its length (1) and its text
 //	user       its length less one (1) and its text
 //	identify   its digest (16) and its time (4)
-//	hint       8
-//	held       its length (2) and its bytes
-//
-// The flags are used up: another field needs another seal version.
+//	tag's user 8
+//	deferred   its length (2) and its bytes
 const (
 	flagUUID     = 1 << 0
 	flagText     = 1 << 1
@@ -43,11 +42,13 @@ const (
 	flagIdentify = 1 << 3
 	consentShift = 4
 	consentMask  = 3
-	flagHint     = 1 << 6
-	flagHeld     = 1 << 7
+	flagTagUser  = 1 << 6
+	flagDeferred = 1 << 7
+	flagTwins    = 1 << 8
+	knownFlags   = 1<<9 - 1
 
-	minPlainLen = 1 + 4 + 4
-	maxPlainLen = minPlainLen + 1 + maxIDLen + 1 + MaxUserIDLen + 16 + 4 + 8 + 2 + MaxHeldLen
+	minPlainLen = 2 + 4 + 4
+	maxPlainLen = minPlainLen + 1 + maxIDLen + 1 + MaxUserIDLen + 16 + 4 + 8 + 2 + MaxDeferredLen
 )
 
 // age is how long ago both cookies were last written: negative if that was by a
@@ -59,39 +60,43 @@ func (k *keeper) age(now int64) time.Duration {
 
 // encode writes the keeper's plain text. Its IDs must be valid.
 func (k *keeper) encode() []byte {
-	b := make([]byte, 1, maxPlainLen-MaxHeldLen+len(k.held))
-	b[0] = byte(k.consent) << consentShift
+	b := make([]byte, 2, maxPlainLen-MaxDeferredLen+len(k.deferred))
+	flags := uint16(k.consent) << consentShift
 	b = appendTime(b, k.issued)
 	b = appendTime(b, k.seen)
 	if k.anonymousID != "" {
 		if id, ok := binaryUUID(k.anonymousID); ok {
-			b[0] |= flagUUID
+			flags |= flagUUID
 			b = append(b, id[:]...)
 		} else {
-			b[0] |= flagText
+			flags |= flagText
 			b = append(b, byte(len(k.anonymousID)))
 			b = append(b, k.anonymousID...)
 		}
 	}
 	if k.userID != "" {
-		b[0] |= flagUser
+		flags |= flagUser
 		b = append(b, byte(len(k.userID)-1))
 		b = append(b, k.userID...)
 	}
 	if k.identified != 0 {
-		b[0] |= flagIdentify
+		flags |= flagIdentify
 		b = append(b, k.digest[:]...)
 		b = appendTime(b, k.identified)
 	}
-	if k.hint != 0 {
-		b[0] |= flagHint
-		b = binary.BigEndian.AppendUint64(b, k.hint)
+	if k.tagUser != 0 {
+		flags |= flagTagUser
+		b = binary.BigEndian.AppendUint64(b, k.tagUser)
 	}
-	if k.held != "" {
-		b[0] |= flagHeld
-		b = binary.BigEndian.AppendUint16(b, uint16(len(k.held)))
-		b = append(b, k.held...)
+	if k.deferred != "" {
+		flags |= flagDeferred
+		b = binary.BigEndian.AppendUint16(b, uint16(len(k.deferred)))
+		b = append(b, k.deferred...)
 	}
+	if k.twins {
+		flags |= flagTwins
+	}
+	binary.BigEndian.PutUint16(b, flags)
 	return b
 }
 
@@ -101,12 +106,13 @@ func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
 	if len(b) < minPlainLen {
 		return keeper{}, false
 	}
-	flags := b[0]
+	flags := binary.BigEndian.Uint16(b)
 	k.consent = Consent(flags >> consentShift & consentMask)
-	if k.consent > ConsentDenied || flags&flagUUID != 0 && flags&flagText != 0 {
+	k.twins = flags&flagTwins != 0
+	if flags&^knownFlags != 0 || flags&flagUUID != 0 && flags&flagText != 0 {
 		return keeper{}, false
 	}
-	k.issued, k.seen = readTime(b[1:]), readTime(b[5:])
+	k.issued, k.seen = readTime(b[2:]), readTime(b[6:])
 	b = b[minPlainLen:]
 	if flags&flagUUID != 0 {
 		if len(b) < len(uuid.UUID{}) {
@@ -135,23 +141,23 @@ func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
 		b = b[copy(k.digest[:], b):]
 		k.identified, b = readTime(b), b[4:]
 	}
-	if flags&flagHint != 0 {
+	if flags&flagTagUser != 0 {
 		if len(b) < 8 {
 			return keeper{}, false
 		}
-		k.hint, b = binary.BigEndian.Uint64(b), b[8:]
+		k.tagUser, b = binary.BigEndian.Uint64(b), b[8:]
 	}
-	if flags&flagHeld != 0 {
+	if flags&flagDeferred != 0 {
 		if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b)) {
 			return keeper{}, false
 		}
 		n := 2 + int(binary.BigEndian.Uint16(b))
-		k.held, b = string(b[2:n]), b[n:]
+		k.deferred, b = string(b[2:n]), b[n:]
 	}
 	if len(b) != 0 ||
 		flags&flagIdentify != 0 && k.identified == 0 ||
-		flags&flagHint != 0 && k.hint == 0 ||
-		flags&flagHeld != 0 && (k.held == "" || len(k.held) > MaxHeldLen || k.anonymousID == "") ||
+		flags&flagTagUser != 0 && k.tagUser == 0 ||
+		flags&flagDeferred != 0 && (k.deferred == "" || len(k.deferred) > MaxDeferredLen || k.anonymousID == "") ||
 		flags&(flagUUID|flagText) != 0 && !validID(k.anonymousID, pattern) ||
 		flags&flagUser != 0 && ValidUserID(k.userID) != nil {
 		return keeper{}, false

@@ -9,32 +9,34 @@ import (
 )
 
 func TestKeeperRoundTrip(t *testing.T) {
-	j := newJar(t, Config{Pattern: `GA1\..*`})
+	rv := newResolver(t, Config{Pattern: `GA1\..*`})
 	for name, k := range map[string]keeper{
 		"ID":         {anonymousID: idA, issued: 1, seen: 2},
 		"upper case": {anonymousID: strings.ToUpper(idA), issued: 1, seen: 2},
 		"mixed case": {anonymousID: "A" + idA[1:], issued: 1, seen: 2},
 		"pattern":    {anonymousID: "GA1.2.3", issued: 1, seen: 2},
 		"user":       {anonymousID: idA, userID: "u", issued: 1, seen: 2},
-		"longest":    {anonymousID: "GA1." + strings.Repeat("9", maxIDLen-4), userID: strings.Repeat("u", MaxUserIDLen), issued: 1, seen: 2, identified: 3, digest: digest1, consent: ConsentGranted, hint: math.MaxUint64, held: strings.Repeat("h", MaxHeldLen)},
+		"longest":    {anonymousID: "GA1." + strings.Repeat("9", maxIDLen-4), userID: strings.Repeat("u", MaxUserIDLen), issued: 1, seen: 2, identified: 3, digest: digest1, consent: ConsentGranted, tagUser: math.MaxUint64, deferred: strings.Repeat("h", MaxDeferredLen)},
 		"identify":   {anonymousID: idA, issued: 1, seen: 2, identified: 3, digest: digest2},
 		"granted":    {issued: 1, seen: 2, consent: ConsentGranted},
-		"hint":       {anonymousID: idA, issued: 1, seen: 2, hint: 1<<63 | 5},
-		"held":       {anonymousID: idA, issued: 1, seen: 2, held: "\x00page"},
+		"tag user":   {anonymousID: idA, issued: 1, seen: 2, tagUser: 1<<63 | 5},
+		"deferred":   {anonymousID: idA, issued: 1, seen: 2, deferred: "\x00page"},
 		"denied":     {issued: 1, seen: 2, consent: ConsentDenied},
+		"refused":    {issued: 1, seen: 2, consent: ConsentRefused},
+		"twins":      {anonymousID: idA, issued: 1, seen: 2, twins: true},
 		"2106":       {anonymousID: idA, issued: math.MaxUint32, seen: math.MaxUint32},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plain := k.encode()
-			if got, ok := decodeKeeper(plain, j.pattern); !ok || got != k {
+			if got, ok := decodeKeeper(plain, rv.pattern); !ok || got != k {
 				t.Errorf("got %+v, %v, want %+v", got, ok, k)
 			}
 			for n := range plain {
-				if got, ok := decodeKeeper(plain[:n], j.pattern); ok && got == k {
+				if got, ok := decodeKeeper(plain[:n], rv.pattern); ok && got == k {
 					t.Errorf("the first %d of %d bytes decode to the whole", n, len(plain))
 				}
 			}
-			if _, ok := decodeKeeper(append(plain, 0), j.pattern); ok {
+			if _, ok := decodeKeeper(append(plain, 0), rv.pattern); ok {
 				t.Error("decoded with a byte too many")
 			}
 		})
@@ -49,11 +51,11 @@ func TestKeeperOfAnyClock(t *testing.T) {
 			t.Errorf("%d: got %+v, %v", at, got, ok)
 		}
 	}
-	j := newJar(t, Config{})
+	rv := newResolver(t, Config{})
 	b := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"))}}
 	for _, now := range []time.Time{{}, epoch.AddDate(-40, 0, 0), epoch.AddDate(2, 0, 0), epoch.AddDate(500, 0, 0), epoch.AddDate(5000, 0, 0)} {
-		r := Request{Header: b.header(t, j), Host: host, Document: true, Now: now}
-		o := j.Decide(j.Resolve(r), r, page)
+		r := Request{Cookies: b.cookies(t, rv), Host: host, Document: true, Now: now}
+		o := rv.Decide(rv.Resolve(r), r, page)
 		if o.AnonymousID != idA || len(o.Cookies) != 2 {
 			t.Errorf("at %v: %v %q, want the browser's ID, renewed", now, o.Reason, o.AnonymousID)
 		}
@@ -67,31 +69,31 @@ func TestKeeperOfAnyClock(t *testing.T) {
 func TestDecodeKeeperRefuses(t *testing.T) {
 	times := "\x00\x00\x00\x01\x00\x00\x00\x02"
 	for name, plain := range map[string]string{
-		"nothing":                 "",
-		"no times":                "\x00\x00\x00",
-		"no hint":                 "\x40" + times + strings.Repeat("\x00", 8),
-		"short hint":              "\x40" + times + strings.Repeat("\x01", 7),
-		"short length of held":    "\x81" + times + strings.Repeat("\x11\x22", 8) + "\x00",
-		"short held":              "\x81" + times + strings.Repeat("\x11\x22", 8) + "\x00\x05abc",
-		"nothing held":            "\x81" + times + strings.Repeat("\x11\x22", 8) + "\x00\x00",
-		"held for nobody":         "\x80" + times + "\x00\x01a",
-		"too much held":           "\x81" + times + strings.Repeat("\x11\x22", 8) + "\x04\x01" + strings.Repeat("h", MaxHeldLen+1),
-		"unknown consent":         "\x30" + times,
-		"two IDs":                 "\x03" + times + strings.Repeat("\x11\x22", 8) + "\x01a",
-		"short UUID":              "\x01" + times + "\x11\x22",
-		"a placeholder":           "\x01" + times + strings.Repeat("\x00", 16),
-		"no text":                 "\x02" + times,
-		"short text":              "\x02" + times + "\x05abc",
-		"empty ID":                "\x02" + times + "\x00",
-		"ID beyond the alphabet":  "\x02" + times + "\x03a;b",
-		"ID beyond the pattern":   "\x02" + times + "\x03abc",
-		"no user":                 "\x04" + times,
-		"short user":              "\x04" + times + "\x05abc",
-		"user with a line break":  "\x04" + times + "\x02a\nb",
-		"user that is not UTF-8":  "\x04" + times + "\x00\xff",
-		"short identify":          "\x08" + times + strings.Repeat("\x01", 19),
-		"identify at no time":     "\x08" + times + strings.Repeat("\x01", 16) + "\x00\x00\x00\x00",
-		"a byte more than needed": "\x00" + times + "\x00",
+		"nothing":                  "",
+		"no times":                 "\x00\x00\x00",
+		"no tag user":              "\x00\x40" + times + strings.Repeat("\x00", 8),
+		"short tag user":           "\x00\x40" + times + strings.Repeat("\x01", 7),
+		"short length of deferred": "\x00\x81" + times + strings.Repeat("\x11\x22", 8) + "\x00",
+		"short deferred":           "\x00\x81" + times + strings.Repeat("\x11\x22", 8) + "\x00\x05abc",
+		"nothing deferred":         "\x00\x81" + times + strings.Repeat("\x11\x22", 8) + "\x00\x00",
+		"deferred for nobody":      "\x00\x80" + times + "\x00\x01a",
+		"too much deferred":        "\x00\x81" + times + strings.Repeat("\x11\x22", 8) + "\x08\x01" + strings.Repeat("h", MaxDeferredLen+1),
+		"unknown flag":             "\x02\x00" + times,
+		"two IDs":                  "\x00\x03" + times + strings.Repeat("\x11\x22", 8) + "\x01a",
+		"short UUID":               "\x00\x01" + times + "\x11\x22",
+		"a placeholder":            "\x00\x01" + times + strings.Repeat("\x00", 16),
+		"no text":                  "\x00\x02" + times,
+		"short text":               "\x00\x02" + times + "\x05abc",
+		"empty ID":                 "\x00\x02" + times + "\x00",
+		"ID beyond the alphabet":   "\x00\x02" + times + "\x03a;b",
+		"ID beyond the pattern":    "\x00\x02" + times + "\x03abc",
+		"no user":                  "\x00\x04" + times,
+		"short user":               "\x00\x04" + times + "\x05abc",
+		"user with a line break":   "\x00\x04" + times + "\x02a\nb",
+		"user that is not UTF-8":   "\x00\x04" + times + "\x00\xff",
+		"short identify":           "\x00\x08" + times + strings.Repeat("\x01", 19),
+		"identify at no time":      "\x00\x08" + times + strings.Repeat("\x01", 16) + "\x00\x00\x00\x00",
+		"a byte more than needed":  "\x00\x00" + times + "\x00",
 	} {
 		if k, ok := decodeKeeper([]byte(plain), nil); ok {
 			t.Errorf("%s: decoded to %+v", name, k)
@@ -171,16 +173,16 @@ func TestNewKeyringRefuses(t *testing.T) {
 // FuzzKeeperOpen: no value opens to anything that the ring did not seal. (A
 // fuzzing run has several processes, each with seeds of its own nonces.)
 func FuzzKeeperOpen(f *testing.F) {
-	j := newJar(f, Config{})
+	rv := newResolver(f, Config{})
 	want := kept(user("u1"))
-	sealed := j.keys.seal(want.encode(), defaultKeeperName, domain)
+	sealed := rv.keys.seal(want.encode(), defaultKeeperName, domain)
 	f.Add(sealed)
 	f.Add(sealed[:len(sealed)-2])
 	f.Add(sealed + "AAAA")
 	f.Add("")
 	f.Add(strings.Repeat("A", maxSealedLen))
 	f.Fuzz(func(t *testing.T, value string) {
-		if k, ok := j.openKeeper(value, domain, epoch.Unix()); ok && k != *want {
+		if k, ok := rv.openKeeper(value, domain, epoch.Unix()); ok && k != *want {
 			t.Errorf("%q opened to %+v", value, k)
 		}
 	})
@@ -188,16 +190,16 @@ func FuzzKeeperOpen(f *testing.F) {
 
 // FuzzKeeperDecode: what decodes encodes to the same bytes.
 func FuzzKeeperDecode(f *testing.F) {
-	f.Add(kept(user("u1"), identified(time.Hour), word(ConsentGranted)).encode())
+	f.Add(kept(user("u1"), identified(time.Hour), appConsent(ConsentGranted)).encode())
 	f.Add((&keeper{anonymousID: "abc", seen: 1}).encode())
 	f.Add((&keeper{consent: ConsentDenied, seen: 1}).encode())
-	j := newJar(f, Config{Pattern: `[a-z]+`})
+	rv := newResolver(f, Config{Pattern: `[a-z]+`})
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		k, ok := decodeKeeper(plain, j.pattern)
+		k, ok := decodeKeeper(plain, rv.pattern)
 		if !ok {
 			return
 		}
-		again, ok := decodeKeeper(k.encode(), j.pattern)
+		again, ok := decodeKeeper(k.encode(), rv.pattern)
 		if !ok || again != k {
 			t.Errorf("%x decodes to %+v, and that to %+v", plain, k, again)
 		}

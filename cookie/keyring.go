@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // KeySize is the length of a key in bytes.
@@ -37,7 +38,7 @@ const (
 var (
 	sealEncoding = base64.RawURLEncoding.Strict()
 
-	minSealedLen = sealEncoding.EncodedLen(sealOverhead + minPlainLen)
+	minSealedLen = sealEncoding.EncodedLen(sealOverhead + 1)
 	maxSealedLen = sealEncoding.EncodedLen(sealOverhead + maxPlainLen)
 )
 
@@ -113,8 +114,8 @@ func (k *Keyring) open(value, name, site string) (plain []byte, ok bool) {
 	n := sealEncoding.DecodedLen(len(value))
 	buf := make([]byte, 0, n+sealHeader+len(name)+1+len(site)+n)
 	box, err := sealEncoding.AppendDecode(buf, []byte(value))
-	// Line breaks, which the decoder skips, would have made it shorter.
-	if err != nil || len(box) != n || box[0] != sealVersion {
+	// The decoder skips line breaks.
+	if err != nil || len(box) != n || box[0] != sealVersion || strings.ContainsAny(value, "\r\n") {
 		return nil, false
 	}
 	aad := appendContext(box[len(box):], box[:sealHeader], name, site)

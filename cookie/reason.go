@@ -9,13 +9,16 @@ type Reason uint8
 const (
 	// None: there is no ID and none was to be made.
 	None Reason = iota
-	// NoKey: the jar has no keys yet. An ID that the browser brought is used as
+	// NoKey: the resolver has no keys yet. An ID that the browser brought is used as
 	// it is, nothing is made or set.
 	NoKey
-	// NoConsent: consent is required and nobody gave it.
+	// NoConsent: consent is required and neither granted nor refused.
 	NoConsent
 	// Denied: consent was refused or withdrawn.
 	Denied
+	// Withheld: the browser kept the cookies back from a request of another site,
+	// so that nothing is known.
+	Withheld
 	// Minted: a new visitor got a new ID.
 	Minted
 	// Adopted: the browser brought an ID that the server did not know.
@@ -34,6 +37,9 @@ const (
 	// HandedOver: a link of ours brought the ID from another of the customer's
 	// sites.
 	HandedOver
+
+	// ReasonCount is the number of reasons.
+	ReasonCount = int(iota)
 )
 
 // Reasons returns every Reason.
@@ -58,6 +64,7 @@ var reasonNames = [...]string{
 	NoKey:      "no_key",
 	NoConsent:  "no_consent",
 	Denied:     "denied",
+	Withheld:   "withheld",
 	Minted:     "minted",
 	Adopted:    "adopted",
 	Kept:       "kept",

@@ -7,69 +7,86 @@ import (
 
 // seen is what the cookies of a request say.
 type seen struct {
-	readable  string // the valid ID in the readable cookie, "" for none
-	foreign   bool   // readable came in a form that we do not write
-	readables int    // cookies of that name, valid or not
-	keeper    keeper // zero if there is none of ours
-	keepers   int    // cookies of that name, valid or not
-	bad       bool   // one of them was not ours
-	hint      uint64 // digest of the tag's userId, 0 for none
+	readable  string    // the valid ID in the readable cookie, "" for none
+	foreign   bool      // readable came in a form that we do not write
+	readables int       // cookies of that name, valid or not
+	keeper    keeper    // zero if there is none of ours
+	keepers   int       // cookies of that name, valid or not
+	bad       bool      // one of them was not ours
+	deferral  *deferral // nil for none of ours
+	deferrals int       // cookies of that name, valid or not
+	consent   Consent   // what the app said last
+	tagUser   uint64    // digest of the tag's userId, 0 for none
 }
 
 // Resolve says who made a request, by the cookies it carries. A new visitor
-// gets an ID on a document and nowhere else.
-func (j *Jar) Resolve(r Request) Identity {
-	s := j.read(r)
+// gets an ID on a document and nowhere else, and never on a request from which
+// the browser withheld the cookies.
+func (rv *Resolver) Resolve(r Request) Identity {
+	s := rv.read(r)
 	id := Identity{BadKeeper: s.bad, seen: s}
-	if id.Reason = refusal(r.Consent, s.keeper.consent, r.ConsentRequired); id.Reason != None {
+	id.Withheld = rv.withheld(r, &s)
+	id.Reason = consentReason(r.Consent, s.consent, r.ConsentRequired)
+	switch {
+	case id.Reason != None:
+		return id
+	case id.Withheld:
+		id.Consented, id.Reason = true, Withheld
 		return id
 	}
-	j.identify(&id, r)
-	if id.AnonymousID == "" && r.Document && !r.Speculative && j.keys != nil {
+	rv.identify(&id, r)
+	if id.AnonymousID == "" && r.Document && !r.Speculative && rv.keys != nil {
 		id.mint(Minted)
 	}
 	return id
 }
 
 // read takes our cookies from the request.
-func (j *Jar) read(r Request) seen {
+func (rv *Resolver) read(r Request) seen {
 	var s seen
 	var site string
 	now := r.Now.Unix()
-	lines := r.Header["Cookie"]
+	lines := r.Cookies
 	several, users := false, false
 	for c := newCursor(lines); c.next(); {
 		switch {
-		case c.name == j.cfg.KeeperName:
-			if s.keepers++; s.keepers > maxKeepers || j.keys == nil {
+		case c.name == rv.cfg.KeeperName:
+			if s.keepers++; s.keepers > maxKeepers || rv.keys == nil {
 				continue
 			}
 			if s.keepers == 1 {
-				site = j.scope(r.Host).site
+				site = rv.scope(r.Host).site
 			}
-			k, ok := j.openKeeper(c.value, site, now)
+			k, ok := rv.openKeeper(c.value, site, now)
 			s.bad = s.bad || !ok
 			if ok && k.newer(s.keeper) {
 				s.keeper = k
 			}
-		case c.name == j.cfg.Name && !j.cfg.KeeperOnly:
+		case c.name == rv.deferralName && rv.keys != nil:
+			if s.deferrals++; s.deferrals == 1 {
+				s.deferral = rv.openDeferral(c.value, rv.scope(r.Host).site, now)
+			}
+		case c.name == rv.cfg.Name && !rv.cfg.KeeperOnly:
 			s.readables++
-			if id, exact, ok := j.parseReadable(c.value); ok {
+			if id, exact, ok := rv.parseReadable(c.value); ok {
 				several = several || s.readable != "" && s.readable != id
 				s.readable, s.foreign = id, !exact
 			}
-		case c.name == j.cfg.UserName && !j.cfg.KeeperOnly:
-			if hint := hintOf(c.value); hint != 0 {
-				users = users || s.hint != 0 && s.hint != hint
-				s.hint = hint
+		case c.name == rv.cfg.UserName && !rv.cfg.KeeperOnly:
+			if tagUser := tagUserDigest(c.value); tagUser != 0 {
+				users = users || s.tagUser != 0 && s.tagUser != tagUser
+				s.tagUser = tagUser
 			}
 		}
 	}
-	if users && s.hint != s.keeper.hint {
-		j.preferRemembered(&s, lines)
+	if s.consent = s.keeper.consent; s.consent == ConsentUnknown && s.deferral != nil && s.deferral.granted {
+		s.consent = ConsentGranted
+	}
+	if users && s.tagUser != s.keeper.tagUser {
+		rv.preferRemembered(&s, lines)
 	}
 	if several && s.readable != s.keeper.anonymousID {
-		j.preferKept(&s, lines)
+		rv.preferKept(&s, lines)
 	}
 	switch {
 	case s.readable == s.keeper.anonymousID:
@@ -83,12 +100,12 @@ func (j *Jar) read(r Request) seen {
 
 // preferKept picks, among readable cookies that differ, the one that equals the
 // keeper. If none does the last one stays, which classic analytics.js uses too.
-func (j *Jar) preferKept(s *seen, lines []string) {
+func (rv *Resolver) preferKept(s *seen, lines []string) {
 	for c := newCursor(lines); c.next(); {
-		if c.name != j.cfg.Name {
+		if c.name != rv.cfg.Name {
 			continue
 		}
-		if id, exact, ok := j.parseReadable(c.value); ok && id == s.keeper.anonymousID {
+		if id, exact, ok := rv.parseReadable(c.value); ok && id == s.keeper.anonymousID {
 			s.readable, s.foreign = id, !exact
 			return
 		}
@@ -97,20 +114,20 @@ func (j *Jar) preferKept(s *seen, lines []string) {
 
 // parseReadable returns the valid ID in a readable cookie's value, and whether
 // the value is exactly what we would write for it.
-func (j *Jar) parseReadable(value string) (id string, exact, ok bool) {
+func (rv *Resolver) parseReadable(value string) (id string, exact, ok bool) {
 	id, d := parseValue(value)
-	return id, d == j.cfg.Dialect, validID(id, j.pattern)
+	return id, d == rv.cfg.Dialect, validID(id, rv.pattern)
 }
 
 // openKeeper opens a keeper's value. One that its browser should have expired
 // is taken for a replay.
-func (j *Jar) openKeeper(value, site string, now int64) (keeper, bool) {
-	plain, ok := j.keys.open(value, j.cfg.KeeperName, site)
+func (rv *Resolver) openKeeper(value, site string, now int64) (keeper, bool) {
+	plain, ok := rv.keys.open(value, rv.cfg.KeeperName, site)
 	if !ok {
 		return keeper{}, false
 	}
-	k, ok := decodeKeeper(plain, j.pattern)
-	if !ok || k.age(now) > j.cfg.MaxAge {
+	k, ok := decodeKeeper(plain, rv.pattern)
+	if !ok || k.age(now) > rv.cfg.MaxAge {
 		return keeper{}, false
 	}
 	return k, true
@@ -128,18 +145,18 @@ func (k *keeper) newer(other keeper) bool {
 // identify settles who a consenting visitor is, by the rules that need no new
 // ID. AnonymousID stays empty if there is none, with Reason Reset if there was
 // one that must not be used any more.
-func (j *Jar) identify(id *Identity, r Request) {
+func (rv *Resolver) identify(id *Identity, r Request) {
 	id.Consented = true
 	s := &id.seen
 	k := &s.keeper
 	switch {
-	case j.keys == nil:
+	case rv.keys == nil:
 		id.AnonymousID, id.Reason = s.readable, NoKey
 		return
-	case j.cfg.KeeperOnly:
+	case rv.cfg.KeeperOnly:
 		id.AnonymousID, id.Reason = k.anonymousID, Kept
 	case s.readable == "" && k.anonymousID != "":
-		if k.age(r.Now.Unix()) < j.cfg.RestoreAfter {
+		if k.age(r.Now.Unix()) < rv.cfg.RestoreAfter {
 			id.Reason = Reset
 			return
 		}
@@ -155,7 +172,11 @@ func (j *Jar) identify(id *Identity, r Request) {
 	case "":
 		id.Reason = None
 	case k.anonymousID:
-		id.UserID, id.Issued, id.Held = k.userID, time.Unix(k.issued, 0), k.held
+		id.UserID, id.Issued, id.Deferred = k.userID, time.Unix(k.issued, 0), k.deferred
+	}
+	if s.deferral != nil && s.deferral.reset && r.Document && !r.Speculative {
+		id.mint(Reset)
+		return
 	}
 	id.followTag(r)
 }
@@ -172,7 +193,7 @@ func (s *seen) keeperOf(anonymousID string) keeper {
 // pending reset stays the reason.
 func (id *Identity) mint(why Reason) {
 	id.AnonymousID = mintID()
-	id.UserID, id.Issued, id.Held = "", time.Time{}, ""
+	id.UserID, id.Issued, id.Deferred = "", time.Time{}, ""
 	id.fresh = id.AnonymousID != ""
 	if id.fresh && id.Reason != Reset {
 		id.Reason = why

@@ -1,7 +1,6 @@
 package cookie
 
 import (
-	"net/http"
 	"testing"
 	"time"
 	"unsafe"
@@ -130,11 +129,11 @@ func TestResolve(t *testing.T) {
 			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(user("u1"))}, literal: "intilery_keeper=x"}, document,
 			want{id: "A", user: "u1", reason: Kept, bad: true}},
 		{"two keepers of one second, one a denial: the denial", Config{},
-			brought{keeper: []*keeper{kept(noID, word(ConsentDenied)), kept()}}, document,
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentDenied)), kept()}}, document,
 			want{reason: Denied, refused: true}},
 
 		{"the same in the other order: the denial", Config{},
-			brought{keeper: []*keeper{kept(), kept(noID, word(ConsentDenied))}}, document,
+			brought{keeper: []*keeper{kept(), kept(noID, appConsent(ConsentDenied))}}, document,
 			want{reason: Denied, refused: true}},
 
 		{"consent required and unknown: nobody", Config{},
@@ -143,32 +142,32 @@ func TestResolve(t *testing.T) {
 		{"consent required and granted by the request: mint", Config{}, brought{},
 			both(document, required, says(ConsentGranted)), want{id: "new", reason: Minted}},
 		{"consent required and granted by the app before: keep", Config{},
-			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(word(ConsentGranted))}}, both(document, required),
+			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(appConsent(ConsentGranted))}}, both(document, required),
 			want{id: "A", reason: Kept}},
 		{"consent required, granted before the first document: mint", Config{},
-			brought{keeper: []*keeper{kept(noID, word(ConsentGranted))}}, both(document, required),
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentGranted))}}, both(document, required),
 			want{id: "new", reason: Minted}},
 		{"consent granted, the readable is the tag's: adopt", Config{},
-			brought{readable: []string{quoted(idB)}, keeper: []*keeper{kept(noID, word(ConsentGranted))}}, both(document, required),
+			brought{readable: []string{quoted(idB)}, keeper: []*keeper{kept(noID, appConsent(ConsentGranted))}}, both(document, required),
 			want{id: "B", reason: Adopted}},
 		{"denied by the request: nobody", Config{},
 			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept()}}, both(document, says(ConsentDenied)),
 			want{reason: Denied, refused: true}},
 		{"denied by the request, granted by the app: the denial holds", Config{},
-			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(word(ConsentGranted))}},
+			brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept(appConsent(ConsentGranted))}},
 			both(document, says(ConsentDenied)), want{reason: Denied, refused: true}},
 		{"denied by the app before: nobody", Config{},
-			brought{keeper: []*keeper{kept(noID, word(ConsentDenied))}}, document, want{reason: Denied, refused: true}},
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentDenied))}}, document, want{reason: Denied, refused: true}},
 		{"denied by the app before, granted by the request: the app's word", Config{},
-			brought{keeper: []*keeper{kept(noID, word(ConsentDenied))}}, both(document, required, says(ConsentGranted)),
+			brought{keeper: []*keeper{kept(noID, appConsent(ConsentDenied))}}, both(document, required, says(ConsentGranted)),
 			want{reason: Denied, refused: true}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			j := newJar(t, test.cfg)
-			r := Request{Header: test.header(t, j), Host: host, Secure: true, Now: epoch}
+			rv := newResolver(t, test.cfg)
+			r := Request{Cookies: test.cookies(t, rv), Host: host, Secure: true, Now: epoch}
 			test.request(&r)
-			id := j.Resolve(r)
+			id := rv.Resolve(r)
 
 			wantID := test.want.id
 			n := names{t: t}
@@ -192,20 +191,20 @@ func TestResolve(t *testing.T) {
 }
 
 func TestResolveTellsWhenIssued(t *testing.T) {
-	j := newJar(t, Config{})
+	rv := newResolver(t, Config{})
 	b := brought{readable: []string{quoted(idA)}, keeper: []*keeper{kept()}}
-	if got, want := j.Resolve(Request{Header: b.header(t, j), Host: host, Now: epoch}).Issued, epoch.Add(-30*day); !got.Equal(want) {
+	if got, want := rv.Resolve(Request{Cookies: b.cookies(t, rv), Host: host, Now: epoch}).Issued, epoch.Add(-30*day); !got.Equal(want) {
 		t.Errorf("issued %v, want %v", got, want)
 	}
 	b.keeper = nil
-	if got := j.Resolve(Request{Header: b.header(t, j), Host: host, Now: epoch}).Issued; !got.IsZero() {
+	if got := rv.Resolve(Request{Cookies: b.cookies(t, rv), Host: host, Now: epoch}).Issued; !got.IsZero() {
 		t.Errorf("issued %v for an ID that no keeper holds, want zero", got)
 	}
 }
 
 // Without keys only the browser's readable cookie is known.
 func TestResolveWithoutKeys(t *testing.T) {
-	j, err := NewJar(Config{}, nil)
+	rv, err := NewResolver(Config{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +218,7 @@ func TestResolveWithoutKeys(t *testing.T) {
 		"both, differing": {brought{readable: []string{quoted(idB)}, keeper: []*keeper{kept(user("u1"))}}, "B"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id := j.Resolve(Request{Header: test.header(t, j), Host: host, Document: true, Now: epoch})
+			id := rv.Resolve(Request{Cookies: test.cookies(t, rv), Host: host, Document: true, Now: epoch})
 			n := names{t: t}
 			if got := n.of(id.AnonymousID); got != test.want || id.Reason != NoKey || id.UserID != "" || id.BadKeeper {
 				t.Errorf("got %+v, want ID %q, reason %v", id, test.want, NoKey)
@@ -231,7 +230,7 @@ func TestResolveWithoutKeys(t *testing.T) {
 // An ID may wait in a queue, where it must not keep a large Cookie header alive.
 func TestResolveCopiesTheID(t *testing.T) {
 	line := defaultName + "=" + idA
-	id := newJar(t, Config{}).Resolve(Request{Header: http.Header{"Cookie": {line}}, Host: host, Now: epoch}).AnonymousID
+	id := newResolver(t, Config{}).Resolve(Request{Cookies: []string{line}, Host: host, Now: epoch}).AnonymousID
 	if id != idA || unsafe.StringData(id) == unsafe.StringData(line[len(defaultName)+1:]) {
 		t.Errorf("ID %q is part of the header", id)
 	}

@@ -3,27 +3,34 @@ package cookie
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
+
+// Sets reports whether a Set-Cookie line is of one of the resolver's cookies.
+func (rv *Resolver) Sets(line string) bool {
+	name, _, _ := strings.Cut(line, "=")
+	return name == rv.cfg.Name || name == rv.cfg.KeeperName || name == rv.deferralName
+}
 
 // setter collects the Set-Cookie values of one response. Every part of them is
 // ours or was validated: names and domain by the configuration and the host's
 // syntax, IDs by validID, the keeper by its encoding.
 type setter struct {
-	jar     *Jar
+	rv      *Resolver
 	scope   scope
 	secure  bool
 	now     time.Time
 	cookies []string
 }
 
-func (j *Jar) setter(r Request) *setter {
-	return &setter{jar: j, scope: j.scope(r.Host), secure: r.Secure, now: r.Now}
+func (rv *Resolver) setter(r Request) *setter {
+	return &setter{rv: rv, scope: rv.scope(r.Host), secure: r.Secure, now: r.Now}
 }
 
-// set writes the cookie in the jar's scope.
+// set writes the cookie in the resolver's scope.
 func (w *setter) set(name, value string, httpOnly bool) {
-	w.add(name, value, w.scope.domain, w.jar.cfg.MaxAge, httpOnly)
+	w.add(name, value, w.scope.domain, w.rv.cfg.MaxAge, httpOnly)
 }
 
 // expire removes the cookie from the given scopes.
@@ -59,7 +66,7 @@ func (w *setter) add(name, value, domain string, life time.Duration, httpOnly bo
 	if w.secure {
 		b = append(b, "; Secure"...)
 	}
-	if w.secure && w.jar.cfg.SameSite == SameSiteNone {
+	if w.secure && w.rv.cfg.SameSite == SameSiteNone {
 		b = append(b, "; SameSite=None"...)
 	} else {
 		b = append(b, "; SameSite=Lax"...)
@@ -69,7 +76,7 @@ func (w *setter) add(name, value, domain string, life time.Duration, httpOnly bo
 
 // setReadable writes the readable cookie, and removes a twin of it.
 func (w *setter) setReadable(id string, s *seen) {
-	cfg := &w.jar.cfg
+	cfg := &w.rv.cfg
 	if cfg.KeeperOnly {
 		return
 	}
@@ -81,21 +88,21 @@ func (w *setter) setReadable(id string, s *seen) {
 
 // setKeeper seals and writes the keeper, and removes a twin of it.
 func (w *setter) setKeeper(k *keeper, s *seen) {
-	cfg := &w.jar.cfg
+	cfg := &w.rv.cfg
 	if s.keepers > 1 {
 		w.expire(cfg.KeeperName, w.scope.others(), true)
 	}
-	w.set(cfg.KeeperName, w.jar.keys.seal(k.encode(), cfg.KeeperName, w.scope.site), true)
+	w.set(cfg.KeeperName, w.rv.keys.seal(k.encode(), cfg.KeeperName, w.scope.site), true)
 }
 
 // expireReadable removes the readable cookie from every scope.
 func (w *setter) expireReadable() {
-	if !w.jar.cfg.KeeperOnly {
-		w.expire(w.jar.cfg.Name, w.scope.all(), false)
+	if !w.rv.cfg.KeeperOnly {
+		w.expire(w.rv.cfg.Name, w.scope.all(), false)
 	}
 }
 
 // expireKeeper removes the keeper from every scope.
 func (w *setter) expireKeeper() {
-	w.expire(w.jar.cfg.KeeperName, w.scope.all(), true)
+	w.expire(w.rv.cfg.KeeperName, w.scope.all(), true)
 }

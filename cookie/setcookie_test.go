@@ -31,14 +31,14 @@ func TestSetCookie(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			j := newJar(t, test.cfg)
-			b := brought{literal: j.cfg.Name + "=" + idA}
-			r := Request{Header: b.header(t, j), Host: test.host, Secure: test.secure, Document: true, Now: epoch}
-			o := j.Decide(j.Resolve(r), r, page)
+			rv := newResolver(t, test.cfg)
+			b := brought{literal: rv.cfg.Name + "=" + idA}
+			r := Request{Cookies: b.cookies(t, rv), Host: test.host, Secure: test.secure, Document: true, Now: epoch}
+			o := rv.Decide(rv.Resolve(r), r, page)
 			if len(o.Cookies) != 2 || o.Cookies[0] != test.set {
 				t.Errorf("set %q\nwant %q", o.Cookies, test.set)
 			}
-			o = j.Decide(j.Resolve(r), r, logout)
+			o = rv.Decide(rv.Resolve(r), r, logout)
 			if len(o.Cookies) == 0 || o.Cookies[0] != test.removed {
 				t.Errorf("expired %q\nwant %q", o.Cookies, test.removed)
 			}

@@ -1,0 +1,135 @@
+package caddymodule
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/time/rate"
+
+	"github.com/intilery/caddy-intilery/caddymodule/internal/redact"
+	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
+	"github.com/intilery/caddy-intilery/cookie"
+)
+
+// Provision sets the handler up. It does no I/O.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if h.Off {
+		return nil
+	}
+	app, err := ctx.App("intilery")
+	if err != nil {
+		return fmt.Errorf("loading the app intilery: %w", err)
+	}
+	h.app = app.(*App)
+	repl := caddy.NewReplacer()
+	if h.varies = hasPlaceholder(h.Destination); !h.varies {
+		if h.Destination, err = h.app.resolve(h.Destination); err != nil {
+			return err
+		}
+	}
+	if h.Page == "" {
+		h.Page = pageOn
+	}
+	if h.ClientIP == "" {
+		h.ClientIP = clientIPFull
+	}
+	if h.NewVisitors == "" {
+		h.NewVisitors = newImmediately
+	}
+	if h.Cacheable == "" {
+		h.Cacheable = cacheableSkip
+	}
+	if h.Querystring == "" {
+		h.Querystring = queryAllow
+	}
+	if h.Revalidate == "" {
+		h.Revalidate = revalidateOn
+	}
+	if h.bots, err = h.Bots.provision(repl); err != nil {
+		return err
+	}
+	if err := h.provisionOrigins(repl); err != nil {
+		return err
+	}
+	if err := h.provisionLogout(ctx); err != nil {
+		return err
+	}
+	if len(h.MatcherSetsRaw) > 0 {
+		sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
+		if err != nil {
+			return fmt.Errorf("loading match: %w", err)
+		}
+		if err := h.matchers.FromInterface(sets); err != nil {
+			return fmt.Errorf("loading match: %w", err)
+		}
+	}
+	if err := h.Consent.provision(repl); err != nil {
+		return err
+	}
+	for i := range h.Redact {
+		if err := replace(repl, "redact", &h.Redact[i]); err != nil {
+			return err
+		}
+	}
+	for i := range h.RedactPaths {
+		if err := replaceInRegexp(repl, "redact_path", &h.RedactPaths[i]); err != nil {
+			return err
+		}
+	}
+	if h.redact, err = redact.New(h.Redact, h.RedactPaths); err != nil {
+		return err
+	}
+	h.erasing = &withdrawals{queue: h.app.queue, logger: h.logger}
+	if h.cookies, err = h.Cookie.provision(repl); err != nil {
+		return err
+	}
+	if h.keyless, err = cookie.NewResolver(h.cookies, nil); err != nil {
+		return err
+	}
+	h.provisionWarnings()
+	return nil
+}
+
+// provisionWarnings bounds how often each warning is logged.
+func (h *Handler) provisionWarnings() {
+	h.panicLog = &rate.Sometimes{First: 1, Interval: time.Minute}
+	h.warnings = make(map[string]*rate.Sometimes)
+	for _, subject := range append(reserved.Names(), reserved.Other, warnClearSiteData, warnMatch, warnDestination) {
+		h.warnings[subject] = &rate.Sometimes{First: 1, Interval: time.Minute}
+	}
+	for cause := range proxyFixes {
+		h.warnings[string(cause)] = &rate.Sometimes{First: 1, Interval: 24 * time.Hour}
+	}
+}
+
+// Validate checks the options that Provision does not need.
+func (h *Handler) Validate() error {
+	if h.Off {
+		return nil
+	}
+	if h.Page != pageOn && h.Page != pageOff {
+		return fmt.Errorf("page: %q is not accepted; use on or off", h.Page)
+	}
+	switch h.ClientIP {
+	case clientIPFull, clientIPAnonymized, clientIPOff:
+	default:
+		return fmt.Errorf("client_ip: %q is not accepted; use full, anonymized or off", h.ClientIP)
+	}
+	for _, o := range []struct {
+		option, value string
+		accepted      []string
+	}{
+		{"new_visitors", h.NewVisitors, []string{newImmediately, newReturning}},
+		{"cacheable", h.Cacheable, []string{cacheableSkip, cacheablePrivate}},
+		{"querystring", h.Querystring, []string{queryAllow, queryDrop, querySigned}},
+		{"revalidate", h.Revalidate, []string{revalidateOn, revalidateOff}},
+	} {
+		if !slices.Contains(o.accepted, o.value) {
+			return fmt.Errorf("%s: %q is not accepted; use %s", o.option, o.value, either(o.accepted))
+		}
+	}
+	return nil
+}
