@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the built binary in real browsers, Chromium and WebKit with ITP, each
-# with both generations of the tag. Prints the counts and a table of results,
+# Runs the built binary in real browsers, Chromium, Firefox and WebKit with ITP,
+# each with both generations of the tag. Prints the counts and a table of results,
 # which it leaves in e2e/results.md. Fails if any case fails.
 #
 #   e2e/run.sh          build ./caddy, run all cases
@@ -34,6 +34,8 @@ want() {
 	ls $1 >/dev/null 2>&1 || missing="$missing $2"
 }
 want /usr/bin/chromium chromium
+want /usr/bin/firefox-esr firefox-esr
+want /usr/bin/certutil libnss3-tools
 want '/usr/lib/*/webkit2gtk-4.*/MiniBrowser' webkit2gtk-driver
 want /usr/bin/Xvfb xvfb
 want /usr/bin/sqlite3 sqlite3
@@ -58,7 +60,7 @@ status=0
 timeout "$LIMIT" node --test --test-concurrency=1 \
 	--test-reporter=spec --test-reporter-destination=stdout \
 	--test-reporter=./lib/table.mjs --test-reporter-destination=results.md \
-	chromium.test.mjs webkit.test.mjs || status=$?
+	chromium.test.mjs firefox.test.mjs webkit.test.mjs || status=$?
 cat results.md
 if [ "${1-}" = --docs ]; then
 	sed -i -e '/<!-- e2e:begin/,/<!-- e2e:end/{/<!-- e2e:begin/{p;r results.md

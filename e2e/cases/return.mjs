@@ -101,6 +101,23 @@ export const returns = [
     },
   },
   {
+    name: 'the app\'s Intilery-Reset beside Clear-Site-Data of cookies and storage: a new ID at the next page',
+    async run(c) {
+      const visitor = await c.visitor();
+      const [tab] = await visitor.open(c.url('first', { say: { 'Intilery-User-Id': 'A' } }));
+      const id = await c.oneID('first');
+      await tab.go(c.url('logout', { say: { ...logout, 'Clear-Site-Data': '"cookies", "storage"' } }));
+      await leftAs(c, 'logout', id, 'A');
+      await c.tagCall('logout');
+      await tab.go(c.url('second'));
+      const next = await c.oneID('second');
+      assert.notEqual(next, id);
+      assert.equal((await c.serverEvent('second')).userId ?? '', '');
+      await tab.go(c.url('third'));
+      assert.equal(await c.oneID('third'), next);
+    },
+  },
+  {
     name: 'identify A, then B: a new ID for B, also in the tag',
     async run(c) {
       const visitor = await c.visitor();
@@ -142,8 +159,10 @@ export const returns = [
       const visitor = await c.visitor();
       const [tab] = await visitor.open(c.url('first'));
       const id = await c.oneID('first');
+      await c.answered(tab, 'first');
       await tab.go(c.url('second'));
       assert.equal(await c.oneID('second'), id);
+      await c.answered(tab, 'second');
       await tab.go(c.url('third'));
       assert.equal(await c.oneID('third'), id);
       assert.equal(await tab.back(c.url('second')), true, 'the page was loaded again');

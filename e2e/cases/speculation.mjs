@@ -1,10 +1,10 @@
 // Pages that the browser loads ahead of the visitor, by speculation rules.
 import assert from 'node:assert/strict';
-import { ours } from '../lib/case.mjs';
+import { ELSEWHERE, ours } from '../lib/case.mjs';
+import { Chromium } from '../lib/chromium.mjs';
 import { until } from '../lib/wait.mjs';
-import { WebKit } from '../lib/webkit.mjs';
 
-const skip = (browser) => browser === WebKit && 'no speculation rules';
+const skip = (browser) => browser !== Chromium && 'no speculation rules';
 
 const speculate = ([kind, url]) => {
   const rules = { [kind]: [{ source: 'list', urls: [url], eagerness: 'immediate' }] };
@@ -44,7 +44,7 @@ export const speculations = [
     skip,
     async run(c) {
       const visitor = await c.visitor();
-      const [tab] = await visitor.open(c.url('links', { host: 'links.elsewhere.test', tag: 'plain' }));
+      const [tab] = await visitor.open(c.url('links', ELSEWHERE));
       const request = await speculated(c, tab, 'prefetch', 'ahead', c.url('ahead'));
       assert.equal(request.cookies, '');
       assert.deepEqual((await visitor.cookies()).map((k) => k.name), []);

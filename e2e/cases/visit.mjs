@@ -1,6 +1,7 @@
 // The first visits, alone and many at once.
 import assert from 'node:assert/strict';
 import { cookieOf, idIn, KEEPER, ours, READABLE } from '../lib/case.mjs';
+import { until } from '../lib/wait.mjs';
 
 export const visits = [
   {
@@ -28,10 +29,9 @@ export const visits = [
       const [tab] = await visitor.open(c.url('first', { parallel: 1 }));
       await tab.run(async () => { await window.fetched; });
       const id = await c.oneID('first');
-      for (const n of [1, 2, 3, 4]) {
-        const fetched = await c.serverEvent(`fetch${n}.json`, (e) => e.event === 'Fetched');
-        assert.equal(fetched.anonymousId, id);
-      }
+      const fetched = async () => (await c.events('first')).filter((e) => e.event === 'Fetched');
+      await until('the four events of the page\'s fetches', async () => (await fetched()).length === 4);
+      assert.deepEqual([...new Set((await fetched()).map((e) => e.anonymousId))], [id]);
       await tab.go(c.url('second'));
       assert.equal(await c.oneID('second'), id);
       const setters = (await c.traffic()).filter((r) => ours(r).length && r.path !== c.path('second'));

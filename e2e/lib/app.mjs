@@ -5,6 +5,9 @@ import { readFile } from 'node:fs/promises';
 
 const BARRIER_SECONDS = 5;
 
+// The browser that is driven by its pages. Chromium claims to be WebKit as well.
+const WEBKIT = /AppleWebKit\/(?!.* Chrome\/)/;
+
 /**
  * Pages are /<tag>/<case>/<page>. A page's query tells the app what to answer:
  *
@@ -12,6 +15,8 @@ const BARRIER_SECONDS = 5;
  *   to=<url>              a redirect (303)
  *   parallel              a page with many subresources, frames and fetches
  *   together=<n>          answer only when n requests of this case are waiting
+ *   fetch=<url>           a page that fetches the URL, repeatable
+ *   frame=<url>           a page with the URL in a frame
  */
 export async function startApp({ tags, remote }) {
   const calls = []; // what the tags sent
@@ -23,6 +28,7 @@ export async function startApp({ tags, remote }) {
     if (url.hostname === 'tracker.test') return receive(req, res, calls);
     if (url.hostname === 'remote.test') return remote.answer(req, res);
     if (url.pathname === '/remote.js') return script(res, remote.script);
+    if (url.pathname === '/worker.js') return script(res, worker(url.search === '?init'));
     const [, tag, id, page] = url.pathname.split('/');
     if (tag === 'tag') {
       const source = tags[id?.replace('.js', '')];
@@ -45,7 +51,11 @@ export async function startApp({ tags, remote }) {
     }
     if (page.endsWith('.json')) return send(res, 200, '{}', 'application/json');
     if (page.endsWith('.svg')) return send(res, 200, '<svg xmlns="http://www.w3.org/2000/svg"/>', 'image/svg+xml');
-    send(res, 200, html({ url, tag, id, webkit: !/Chrome\//.test(req.headers['user-agent']) }), 'text/html; charset=utf-8');
+    const body = url.searchParams.getAll('frame').map((src) => `<iframe src="${escaped(src)}"></iframe>`).join('\n');
+    send(res, 200, html({
+      tag, id, page, remote: WEBKIT.test(req.headers['user-agent']), body,
+      parallel: url.searchParams.has('parallel'), fetches: url.searchParams.getAll('fetch'),
+    }), 'text/html; charset=utf-8');
   }
 
   const server = createServer((req, res) => {
@@ -66,27 +76,41 @@ export async function loadTags(dir) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-function html({ url, tag, id, webkit }) {
+/** A page with the tag; remote is whether it drives its browser. */
+export function html({ tag, id, page, remote, body = '', parallel = false, fetches = [] }) {
   const part = (name) => `/${tag}/${id}/${name}`;
-  const parallel = url.searchParams.has('parallel');
   const many = [...Array(8).keys()];
+  // Firefox sends Sec-Fetch-Storage-Access only with requests that include credentials.
+  const all = parallel ? [1, 2, 3, 4].map((n) => part(`fetch${n}.json?say=Intilery-Track:Fetched`)) : fetches;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>${url.pathname}</title>
+<title>${part(page)}</title>
 <link rel="icon" href="data:,">
-<script>addEventListener('pageshow', (e) => { window.restored = e.persisted; });</script>
-${parallel ? `<script>
-  window.fetched = Promise.all([1, 2, 3, 4].map((n) => fetch("${part('fetch')}" + n + ".json?say=Intilery-Track:Fetched")));
-</script>` : ''}
-${webkit ? '<script src="/remote.js"></script>' : ''}
+<script>
+  addEventListener('pageshow', (e) => { window.restored = e.persisted; });
+  window.fetched = Promise.all(${JSON.stringify(all)}.map((url) => fetch(url, { credentials: 'include' })));
+</script>
+${remote ? '<script src="/remote.js"></script>' : ''}
 <script src="/tag/${tag}.js"></script>
-<h1>${url.pathname}</h1>
+<h1>${part(page)}</h1>
+${body}
 ${parallel ? many.map((n) => `<img src="${part(`image${n}.svg`)}" alt="">`).join('\n') : ''}
 ${parallel ? `<iframe src="/plain/${id}/frame1"></iframe><iframe src="/plain/${id}/frame2"></iframe>` : ''}
 </html>
 `;
 }
+
+/** A service worker through which the site's pages pass, forwarded as they are or with an init object. */
+const worker = (init) => `
+addEventListener('install', () => skipWaiting());
+addEventListener('activate', (e) => e.waitUntil(clients.claim()));
+addEventListener('fetch', (e) => {
+  if (e.request.mode === 'navigate') e.respondWith(fetch(e.request${init ? ", { credentials: 'include' }" : ''}));
+});
+`;
+
+const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
 
 async function receive(req, res, calls) {
   const body = JSON.parse((await read(req)) || '{}');

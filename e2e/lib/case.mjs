@@ -37,7 +37,9 @@ export class Case {
   url(page, { host = this.host, tag = this.tag, say = {}, ...query } = {}) {
     const url = new URL(`https://${host}${this.path(page, tag)}`);
     for (const [name, value] of Object.entries(say)) url.searchParams.append('say', `${name}:${value}`);
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    for (const [name, values] of Object.entries(query)) {
+      for (const value of [values].flat()) url.searchParams.append(name, value);
+    }
     return url.href;
   }
 
@@ -104,7 +106,19 @@ export class Case {
     await tab.run((name) => window.tag.track(name), event);
     return this.tagCall(page, (c) => c.type === 'track' && c.event === event);
   }
+
+  /**
+   * Waits until the page in the tab has the answers to all that its tag sent.
+   * Firefox keeps no page for the back button that still waits for one.
+   */
+  answered(tab, page) {
+    const count = () => performance.getEntriesByType('resource').filter((r) => r.name.includes('//tracker.test/')).length;
+    return until(`the answers to the tag's calls of ${page}`, async () => (await tab.run(count)) >= this.calls(page).length);
+  }
 }
+
+/** Where the pages of another site are, which the module does not touch. */
+export const ELSEWHERE = { host: 'links.elsewhere.test', tag: 'plain' };
 
 export const READABLE = 'ajs_anonymous_id';
 export const KEEPER = 'intilery_keeper';

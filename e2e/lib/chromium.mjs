@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
+import { createHash, X509Certificate } from 'node:crypto';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { Circumstance } from './case.mjs';
@@ -23,18 +24,27 @@ export class Chromium {
     this.stack = stack;
   }
 
-  async start() {}
+  /**
+   * Learns which key vouches for the sites. Chromium caches nothing of a site
+   * whose certificate it merely tolerates.
+   */
+  async start() {
+    const certificate = await readFile(`${this.stack.dir}/caddy/pki/authorities/local/intermediate.crt`);
+    const key = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
+    this.authority = createHash('sha256').update(key).digest('base64');
+  }
 
   async stop() {}
 
   async visitor() {
-    return new Visitor(this.stack, await mkdtemp(join(this.stack.dir, 'profile-')));
+    return new Visitor(this, await mkdtemp(join(this.stack.dir, 'profile-')));
   }
 }
 
 class Visitor {
-  constructor(stack, profile) {
-    this.stack = stack;
+  constructor(browser, profile) {
+    this.browser = browser;
+    this.stack = browser.stack;
     this.profile = profile;
   }
 
@@ -43,12 +53,12 @@ class Visitor {
       executablePath: PROGRAM,
       args: [
         '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-        '--disable-component-update', '--disable-sync', '--ignore-certificate-errors',
+        '--disable-component-update', '--disable-sync',
+        `--ignore-certificate-errors-spki-list=${this.browser.authority}`,
         `--host-resolver-rules=MAP *.test 127.0.0.1:${this.stack.port}`,
       ],
       // Its own reasons to turn the back/forward cache off are not ours.
       ignoreDefaultArgs: ['--disable-back-forward-cache'],
-      ignoreHTTPSErrors: true,
     });
   }
 
@@ -89,7 +99,7 @@ class Visitor {
   /** A private window beside the normal ones. */
   async privately() {
     await this.#start();
-    const context = await this.context.browser().newContext({ ignoreHTTPSErrors: true });
+    const context = await this.context.browser().newContext();
     return {
       open: (...urls) => openTabs(context, urls),
       cookies: () => readCookies(context),
@@ -152,7 +162,16 @@ class Tab {
     await this.run((href) => {
       document.body.append(Object.assign(document.createElement('a'), { href, id: 'onwards', textContent: 'onwards' }));
     }, url);
-    await Promise.all([this.page.waitForURL(url), this.page.click('#onwards')]);
+    await Promise.all([this.#arrival(url), this.page.click('#onwards')]);
+  }
+
+  /** Runs a function that leaves the page for the one at landing. */
+  async depart(fn, argument, landing) {
+    await Promise.all([this.#arrival(landing), this.run(fn, argument)]);
+  }
+
+  async #arrival(url) {
+    await this.page.waitForURL(({ href }) => href === url);
     await this.page.waitForLoadState('load');
   }
 

@@ -7,7 +7,7 @@ const INFO = 'intilery keeper v1 aes-256-gcm';
 const HEADER = 3;
 const NONCE = 12;
 const TAG = 16;
-const FLAG_IDENTIFY = 8;
+const UUID = 1, TEXT = 2, USER = 4, IDENTIFY = 8; // flags of what follows the times
 
 /** Returns the keeper as it would be had everything in it happened `seconds` earlier. */
 export function ageKeeper(value, { key, name, site, seconds }) {
@@ -20,9 +20,14 @@ export function ageKeeper(value, { key, name, site, seconds }) {
   open.setAuthTag(box.subarray(-TAG));
   const plain = Buffer.concat([open.update(box.subarray(HEADER + NONCE, -TAG)), open.final()]);
 
-  const times = [1, 5]; // issued, last seen
-  if (plain[0] & FLAG_IDENTIFY) times.push(plain.length - 4);
-  for (const at of times) plain.writeUInt32BE(plain.readUInt32BE(at) - seconds, at);
+  const flags = plain.readUInt16BE(0);
+  const times = [2, 6]; // issued, last seen
+  let at = 10;
+  if (flags & UUID) at += 16;
+  if (flags & TEXT) at += 1 + plain[at];
+  if (flags & USER) at += 2 + plain[at];
+  if (flags & IDENTIFY) times.push(at + 16);
+  for (const time of times) plain.writeUInt32BE(plain.readUInt32BE(time) - seconds, time);
 
   const nonce = randomBytes(NONCE);
   const seal = createCipheriv('aes-256-gcm', derived, nonce).setAAD(context);

@@ -40,6 +40,7 @@ export async function startStack() {
       const events = await (await fetch(api)).json();
       return events.map((e) => ({
         type: e.type, event: e.name, anonymousId: e.anonymousId, userId: e.userId, path: e.context?.page?.path,
+        campaign: e.context?.campaign,
       }));
     },
 

@@ -1,14 +1,17 @@
 // Registers every case for one browser, with each of the tags.
 import { after, before, describe, test } from 'node:test';
+import { cachings } from '../cases/caching.mjs';
 import { consents } from '../cases/consent.mjs';
+import { crossSites } from '../cases/crosssite.mjs';
 import { returns } from '../cases/return.mjs';
+import { serviceWorkers } from '../cases/serviceworker.mjs';
 import { speculations } from '../cases/speculation.mjs';
 import { visits } from '../cases/visit.mjs';
 import { Case, Circumstance, ours } from './case.mjs';
 import { startStack } from './stack.mjs';
 import { UNSTEADY } from './table.mjs';
 
-const cases = [...visits, ...returns, ...speculations, ...consents];
+const cases = [...visits, ...returns, ...speculations, ...consents, ...crossSites, ...serviceWorkers, ...cachings];
 
 // A case fails with its second failure, since a browser is not ours to steady;
 // one that passes after the first is reported as unsteady. It also fails when the

@@ -129,9 +129,19 @@ class Tab {
   }
 
   /** Goes to url, which may redirect to landing. */
-  async go(url, landing = url) {
+  go(url, landing = url) {
+    return this.depart((href) => { location.href = href; }, url, landing);
+  }
+
+  /** Follows a link. */
+  follow(url) {
+    return this.depart((href) => { Object.assign(document.createElement('a'), { href }).click(); }, url, url);
+  }
+
+  /** Runs a function that leaves the page for the one at landing. */
+  async depart(fn, argument, landing) {
     const began = Date.now();
-    this.remote.depart(this.page, (href) => { location.href = href; }, url);
+    this.remote.depart(this.page, fn, argument);
     this.page = await this.remote.page(landing, began);
   }
 
@@ -141,9 +151,7 @@ class Tab {
 
   /** Goes back to url and says whether the page came from the back/forward cache. */
   async back(url) {
-    const began = Date.now();
-    this.remote.depart(this.page, () => { history.back(); });
-    this.page = await this.remote.page(url, began);
+    await this.depart(() => { history.back(); }, undefined, url);
     return this.run(() => window.restored);
   }
 }
