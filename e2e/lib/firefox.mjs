@@ -132,14 +132,12 @@ class Visitor {
 
   async cookies() {
     if (this.hidden) throw new Error('the driver sees the cookies of normal windows only');
-    const days = (expires) => (expires - Date.now() / 1000) / 86400;
-    if (this.browser) {
-      return (await this.browser.cookies()).map(({ name, value, domain, httpOnly, expires }) => ({
-        name, value, domain, httpOnly, days: days(expires),
-      }));
-    }
-    return this.#sql('SELECT name, value, host, expiry, isHttpOnly FROM moz_cookies').map((row) => ({
-      name: row.name, value: row.value, domain: row.host, httpOnly: row.isHttpOnly === 1, days: days(row.expiry / 1000),
+    const found = this.browser ? await this.browser.cookies()
+      : this.#sql('SELECT name, value, host AS domain, expiry / 1000.0 AS expires, isHttpOnly AS httpOnly FROM moz_cookies');
+    const now = Date.now() / 1000;
+    // Firefox has expired cookies around for a while, but sends them to nobody.
+    return found.filter(({ expires }) => expires === -1 || expires > now).map(({ name, value, domain, httpOnly, expires }) => ({
+      name, value, domain, httpOnly: Boolean(httpOnly), days: (expires - now) / 86400,
     }));
   }
 
