@@ -61,7 +61,7 @@ func (x *exchange) deferral(app *reserved.AppHeaders, paged, speaks bool) string
 
 // deferredPage is the page event of this response, to be sent later.
 func (x *exchange) deferredPage(app *reserved.AppHeaders) deferredEvent {
-	e := x.deferredEvent(event.Page)
+	e := x.deferredEvent(event.Page, x.eventContext().Page)
 	e.Name, e.Data = app.Page.Name, app.Page.Properties
 	return e
 }
@@ -69,21 +69,24 @@ func (x *exchange) deferredPage(app *reserved.AppHeaders) deferredEvent {
 // deferredEvents are the app's own events of this response, to be sent later.
 func (x *exchange) deferredEvents(app *reserved.AppHeaders) []deferredEvent {
 	var events []deferredEvent
+	if !app.Identify && len(app.Tracks) == 0 {
+		return nil
+	}
+	page := x.eventContext().Page
 	if app.Identify {
-		e := x.deferredEvent(event.Identify)
+		e := x.deferredEvent(event.Identify, page)
 		e.Data = app.Traits
 		events = append(events, e)
 	}
 	for _, t := range app.Tracks {
-		e := x.deferredEvent(event.Track)
+		e := x.deferredEvent(event.Track, page)
 		e.Name, e.Data, e.Extra = t.Name, t.Properties, t.Extra
 		events = append(events, e)
 	}
 	return events
 }
 
-func (x *exchange) deferredEvent(kind event.Type) deferredEvent {
-	page := x.eventContext().Page
+func (x *exchange) deferredEvent(kind event.Type, page event.PageContext) deferredEvent {
 	return deferredEvent{
 		Type: kind, At: x.request.Now.UnixMilli(), MessageID: uuid.NewString(),
 		URL: cutURL(page.URL, maxDeferredURL), Referrer: cutURL(page.Referrer, maxDeferredReferrer),

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -30,24 +31,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	if h.Page == "" {
-		h.Page = pageOn
-	}
-	if h.ClientIP == "" {
-		h.ClientIP = clientIPFull
-	}
-	if h.NewVisitors == "" {
-		h.NewVisitors = newImmediately
-	}
-	if h.Cacheable == "" {
-		h.Cacheable = cacheableSkip
-	}
-	if h.Querystring == "" {
-		h.Querystring = queryAllow
-	}
-	if h.Revalidate == "" {
-		h.Revalidate = revalidateOn
-	}
+	h.Page = cmp.Or(h.Page, pageOn)
+	h.ClientIP = cmp.Or(h.ClientIP, clientIPFull)
+	h.NewVisitors = cmp.Or(h.NewVisitors, newImmediately)
+	h.Cacheable = cmp.Or(h.Cacheable, cacheableSkip)
+	h.Querystring = cmp.Or(h.Querystring, queryAllow)
+	h.Revalidate = cmp.Or(h.Revalidate, revalidateOn)
 	if h.bots, err = h.Bots.provision(repl); err != nil {
 		return err
 	}
@@ -110,25 +99,19 @@ func (h *Handler) Validate() error {
 	if h.Off {
 		return nil
 	}
-	if h.Page != pageOn && h.Page != pageOff {
-		return fmt.Errorf("page: %q is not accepted; use on or off", h.Page)
-	}
-	switch h.ClientIP {
-	case clientIPFull, clientIPAnonymized, clientIPOff:
-	default:
-		return fmt.Errorf("client_ip: %q is not accepted; use full, anonymized or off", h.ClientIP)
-	}
 	for _, o := range []struct {
 		option, value string
 		accepted      []string
 	}{
+		{"page", h.Page, []string{pageOn, pageOff}},
+		{"client_ip", h.ClientIP, []string{clientIPFull, clientIPAnonymized, clientIPOff}},
 		{"new_visitors", h.NewVisitors, []string{newImmediately, newReturning}},
 		{"cacheable", h.Cacheable, []string{cacheableSkip, cacheablePrivate}},
 		{"querystring", h.Querystring, []string{queryAllow, queryDrop, querySigned}},
 		{"revalidate", h.Revalidate, []string{revalidateOn, revalidateOff}},
 	} {
 		if !slices.Contains(o.accepted, o.value) {
-			return fmt.Errorf("%s: %q is not accepted; use %s", o.option, o.value, either(o.accepted))
+			return notAccepted(o.option, o.value, either(o.accepted))
 		}
 	}
 	return nil

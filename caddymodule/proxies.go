@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// misproxied says why what a proxy in front tells of the visitor is lost. The
+// misproxied is why the headers of a proxy in front do not show the visitor. The
 // texts are metric labels.
 type misproxied string
 
@@ -51,7 +51,7 @@ func (x *exchange) checkProxies() {
 		return
 	}
 	x.metrics().proxies.WithLabelValues(string(cause)).Inc()
-	x.h.warn(x.r, string(cause), "what a proxy in front tells of the visitor is not used: events have the proxy's address, "+
+	x.h.warn(x.r, string(cause), "the headers of a proxy in front do not show the visitor: events have the proxy's address, "+
 		"or cookies are not Secure, or visits are not counted", zap.String("cause", string(cause)), zap.String("fix", proxyFixes[cause]))
 }
 

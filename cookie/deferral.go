@@ -2,8 +2,6 @@ package cookie
 
 import (
 	"cmp"
-	"encoding/binary"
-	"math"
 	"time"
 )
 
@@ -49,8 +47,7 @@ func (d *deferral) encode() []byte {
 	}
 	if d.userID != "" {
 		b[0] |= deferralUser
-		b = append(b, byte(len(d.userID)-1))
-		b = append(b, d.userID...)
+		b = appendUser(b, d.userID)
 	}
 	return append(b, d.events...)
 }
@@ -62,15 +59,10 @@ func decodeDeferral(b []byte) (d deferral, ok bool) {
 		return deferral{}, false
 	}
 	flags := b[0]
-	d.made, b = int64(binary.BigEndian.Uint32(b[1:])), b[minDeferralLen:]
+	d.made, b = readTime(b[1:]), b[minDeferralLen:]
 	d.reset, d.granted = flags&deferralReset != 0, flags&deferralGranted != 0
 	if flags&deferralUser != 0 {
-		if len(b) == 0 || len(b) < 2+int(b[0]) {
-			return deferral{}, false
-		}
-		n := 2 + int(b[0])
-		d.userID, b = string(b[1:n]), b[n:]
-		if ValidUserID(d.userID) != nil {
+		if d.userID, b, ok = readUser(b); !ok {
 			return deferral{}, false
 		}
 	}
@@ -85,8 +77,7 @@ func (rv *Resolver) openDeferral(value, site string, now int64) *deferral {
 		return nil
 	}
 	d, ok := decodeDeferral(plain)
-	age := time.Duration(min(max(now-d.made, math.MinInt32), math.MaxInt32)) * time.Second
-	if !ok || age > deferralLife || age < -clockSkew {
+	if age := age(d.made, now); !ok || age > deferralLife || age < -clockSkew {
 		return nil
 	}
 	return &d

@@ -53,9 +53,11 @@ const (
 
 // age is how long ago both cookies were last written: negative if that was by a
 // clock ahead of ours. No clock, however wrong, makes it overflow.
-func (k *keeper) age(now int64) time.Duration {
+func (k *keeper) age(now int64) time.Duration { return age(k.seen, now) }
+
+func age(at, now int64) time.Duration {
 	const limit = int64(math.MaxInt64 / time.Second)
-	return time.Duration(min(max(now-k.seen, -limit), limit)) * time.Second
+	return time.Duration(min(max(now-at, -limit), limit)) * time.Second
 }
 
 // encode writes the keeper's plain text. Its IDs must be valid.
@@ -76,8 +78,7 @@ func (k *keeper) encode() []byte {
 	}
 	if k.userID != "" {
 		flags |= flagUser
-		b = append(b, byte(len(k.userID)-1))
-		b = append(b, k.userID...)
+		b = appendUser(b, k.userID)
 	}
 	if k.identified != 0 {
 		flags |= flagIdentify
@@ -128,11 +129,9 @@ func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
 		k.anonymousID, b = string(b[1:n]), b[n:]
 	}
 	if flags&flagUser != 0 {
-		if len(b) == 0 || len(b) < 2+int(b[0]) {
+		if k.userID, b, ok = readUser(b); !ok {
 			return keeper{}, false
 		}
-		n := 2 + int(b[0])
-		k.userID, b = string(b[1:n]), b[n:]
 	}
 	if flags&flagIdentify != 0 {
 		if len(b) < len(k.digest)+4 {
@@ -158,8 +157,7 @@ func decodeKeeper(b []byte, pattern *regexp.Regexp) (k keeper, ok bool) {
 		flags&flagIdentify != 0 && k.identified == 0 ||
 		flags&flagTagUser != 0 && k.tagUser == 0 ||
 		flags&flagDeferred != 0 && (k.deferred == "" || len(k.deferred) > MaxDeferredLen || k.anonymousID == "") ||
-		flags&(flagUUID|flagText) != 0 && !validID(k.anonymousID, pattern) ||
-		flags&flagUser != 0 && ValidUserID(k.userID) != nil {
+		flags&(flagUUID|flagText) != 0 && !validID(k.anonymousID, pattern) {
 		return keeper{}, false
 	}
 	return k, true
@@ -177,6 +175,22 @@ func binaryUUID(s string) (uuid.UUID, bool) {
 	}
 	id, err := uuid.Parse(s)
 	return id, err == nil
+}
+
+// appendUser writes the length of a valid userId less one, and its text.
+func appendUser(b []byte, userID string) []byte {
+	return append(append(b, byte(len(userID)-1)), userID...)
+}
+
+// readUser reads appendUser's bytes. It returns the rest, and false for a userId
+// that is not valid.
+func readUser(b []byte) (userID string, rest []byte, ok bool) {
+	if len(b) == 0 || len(b) < 2+int(b[0]) {
+		return "", nil, false
+	}
+	n := 2 + int(b[0])
+	userID = string(b[1:n])
+	return userID, b[n:], ValidUserID(userID) == nil
 }
 
 // appendTime writes a time of 1970 to 2106; others are written as the nearest.
