@@ -19,7 +19,7 @@ func (s sink) Lane(name string) logLane { return sinkLane{s.memLog.Lane(name).(*
 
 type sinkLane struct{ *memLane }
 
-func (sinkLane) Append(queue.Class, []byte) error { return nil }
+func (sinkLane) AppendWith(*queue.Receipt, queue.Class, []byte) error { return nil }
 
 func pageView() *event.Event {
 	return &event.Event{
@@ -114,8 +114,8 @@ func (l *backlog) Ends() map[string]queue.Position {
 	return ends
 }
 
-func (*backlogLane) Append(queue.Class, []byte) error { return nil }
-func (*backlogLane) Release()                         {}
+func (*backlogLane) AppendWith(*queue.Receipt, queue.Class, []byte) error { return nil }
+func (*backlogLane) Release()                                             {}
 
 func (l *backlogLane) Acknowledged() queue.Position { return l.acked }
 

@@ -27,13 +27,18 @@ type unrouted struct {
 	lane        int
 	class       queue.Class
 	record      event.Stored
+	receipt     *queue.Receipt // nil when nobody waits
 }
 
 // Capture takes an event for a destination. It works in memory only and never
 // waits. It does not change or keep e. An event is counted whether it is taken
 // or not. Errors: event.ErrInvalid, event.ErrTooLarge, ErrFull, ErrClosed,
 // ErrUnknownDestination.
-func (f *Forwarder) Capture(name string, e *event.Event) error {
+func (f *Forwarder) Capture(name string, e *event.Event) error { return f.CaptureWith(nil, name, e) }
+
+// CaptureWith is Capture with a receipt, whose Wait tells when the event is durable.
+// An event that is refused at once is not part of it.
+func (f *Forwarder) CaptureWith(r *queue.Receipt, name string, e *event.Event) error {
 	d := (*f.destinations.Load())[name]
 	rec, err := e.Store(*f.version.Load())
 	switch {
@@ -41,10 +46,10 @@ func (f *Forwarder) Capture(name string, e *event.Event) error {
 		f.unknown.Add(1)
 		return err
 	case err != nil:
-		return d.counts.refuse(e.Type.Class(), err)
+		return d.counts.refuse(e.Class(), err)
 	}
 	defer f.withdrawn.capture(e.AnonymousID) // once it is in the queue: see withdrawn
-	u := unrouted{name, event.Lane(e.AnonymousID, e.UserID, lanes), e.Type.Class(), rec}
+	u := unrouted{name, event.Lane(e.AnonymousID, e.UserID, lanes), e.Class(), rec, r}
 	if d != nil {
 		if ok, err := d.capture(u); ok {
 			return err
@@ -65,6 +70,7 @@ func (f *Forwarder) Capture(name string, e *event.Event) error {
 		f.unknown.Add(1)
 		return ErrUnknownDestination
 	}
+	r.Begin()
 	f.unrouted = append(f.unrouted, u)
 	f.unroutedN += len(rec)
 	return nil
@@ -86,7 +92,7 @@ func (d *destination) capture(u unrouted) (ok bool, err error) {
 		return false, nil
 	}
 	d.counts.captured[u.class].Add(1)
-	switch err := w.in.lane.Append(u.class, u.record); {
+	switch err := w.in.lane.AppendWith(u.receipt, u.class, u.record); {
 	case err == nil:
 		return true, nil
 	case errors.Is(err, ErrFull):
@@ -105,13 +111,15 @@ func (d *destination) capture(u unrouted) (ok bool, err error) {
 // now. Those of other destinations have had their chance.
 func (f *Forwarder) routeLocked() {
 	for _, u := range f.unrouted {
-		ok := false
+		ok, err := false, error(nil)
 		if d := (*f.destinations.Load())[u.destination]; d != nil {
-			ok, _ = d.capture(u) // counted there
+			ok, err = d.capture(u) // counted there
 		}
 		if !ok {
 			f.unknown.Add(1)
+			err = ErrUnknownDestination
 		}
+		u.receipt.End(err)
 	}
 	f.unrouted, f.unroutedN = nil, 0
 }
@@ -125,6 +133,7 @@ func (f *Forwarder) dropUnrouted(match func([]byte) bool) (n int) {
 		if match(u.record) {
 			n++
 			f.unroutedN -= len(u.record)
+			u.receipt.End(nil)
 		} else {
 			kept = append(kept, u)
 		}

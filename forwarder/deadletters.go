@@ -69,7 +69,7 @@ func (f *Forwarder) ReplayDeadLetters(ctx context.Context, filter deadletter.Fil
 		return r, err
 	}
 	defer done()
-	p := &replay{queue: s.queue, durable: make(map[deadletter.ID]bool)}
+	p := &replay{durable: make(map[deadletter.ID]bool)}
 	_, err = s.letters.Select(filter.Wants, func(id deadletter.ID, l *deadletter.Letter) error {
 		f.mu.Lock()
 		d := (*f.destinations.Load())[l.Destination]
@@ -93,19 +93,18 @@ func (f *Forwarder) ReplayDeadLetters(ctx context.Context, filter deadletter.Fil
 
 // replay is one run of ReplayDeadLetters.
 type replay struct {
-	queue   eventLog
 	bytes   int
-	shed    uint64                 // by the queue, before the present part
+	receipt *queue.Receipt         // of the present part
 	part    map[deadletter.ID]bool // handed to the queue
 	durable map[deadletter.ID]bool // there
 }
 
 func (p *replay) add(ctx context.Context, d *destination, id deadletter.ID, ev event.Stored) error {
 	if p.bytes == 0 {
-		p.shed, p.part = shedSum(p.queue.Stats()), make(map[deadletter.ID]bool)
+		p.receipt, p.part = queue.NewReceipt(), make(map[deadletter.ID]bool)
 	}
 	anonymousID, userID := ev.IDs()
-	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: ev}
+	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: ev, receipt: p.receipt}
 	if ok, err := d.capture(u); err != nil || !ok {
 		return err // not ok: it was removed just now; the letter stays
 	}
@@ -124,21 +123,12 @@ func (p *replay) flush(ctx context.Context) error {
 		return nil
 	}
 	p.bytes = 0
-	if err := p.queue.Flush(ctx); err != nil {
+	p.receipt.Seal()
+	if err := p.receipt.Wait(ctx); err != nil && !errors.Is(err, ErrFull) {
 		return fmt.Errorf("the queue does not reach the disk: %w", err)
-	}
-	if shedSum(p.queue.Stats()) != p.shed {
-		return ErrFull
+	} else if err != nil {
+		return err
 	}
 	maps.Copy(p.durable, p.part)
 	return nil
-}
-
-func shedSum(s queue.Stats) (n uint64) {
-	for _, causes := range s.Shed {
-		for _, c := range causes {
-			n += c
-		}
-	}
-	return n
 }

@@ -374,7 +374,7 @@ func TestForeignRecord(t *testing.T) {
 		lane := r.log.Lane(mainLane("v"))
 		defer lane.Release()
 		for _, data := range []string{"", "{}", "\x00\x01"} {
-			if err := lane.Append(2, []byte(data)); err != nil {
+			if err := lane.AppendWith(nil, 2, []byte(data)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -295,6 +295,9 @@ func (f *Forwarder) Close() error {
 		d.breaker.halt()
 	}
 	f.unknown.Add(uint64(len(f.unrouted)))
+	for _, u := range f.unrouted {
+		u.receipt.End(ErrClosed)
+	}
 	f.unrouted, f.unroutedN = nil, 0
 	queue, letters, idle := f.shared.queue, f.shared.letters, f.shared.crew.close()
 	f.mu.Unlock()

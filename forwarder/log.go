@@ -28,10 +28,11 @@ type eventLog interface {
 	Close() error
 }
 
-// logLane is a lane of an eventLog. Append works in memory only and owns rec.
+// logLane is a lane of an eventLog. AppendWith works in memory only and owns rec;
+// the receipt may be nil.
 type logLane interface {
 	queue.Source
-	Append(class queue.Class, rec []byte) error
+	AppendWith(r *queue.Receipt, class queue.Class, rec []byte) error
 	Release()
 }
 

@@ -135,7 +135,7 @@ func (m *memLog) shed(class queue.Class) {
 	m.stats.Shed[class][queue.ShedBufferFull]++
 }
 
-func (l *memLane) Append(class queue.Class, rec []byte) error {
+func (l *memLane) AppendWith(r *queue.Receipt, class queue.Class, rec []byte) error {
 	m := l.log
 	m.mu.Lock()
 	hold := m.hold
@@ -157,11 +157,16 @@ func (l *memLane) Append(class queue.Class, rec []byte) error {
 	if m.evict {
 		m.shed(class)
 		m.mu.Unlock()
+		r.Begin()
+		r.End(queue.ErrFull)
 		return nil
 	}
 	l.last = queue.At(m.incarnation, l.last.Offset(m.incarnation)+3)
 	l.recs = append(l.recs, queue.Record{Position: l.last, Class: class, Data: rec})
 	call := l.due()
+	if r.Begin(); m.flushErr == nil {
+		r.End(nil)
+	}
 	m.mu.Unlock()
 	if call != nil {
 		call()

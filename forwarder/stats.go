@@ -24,7 +24,7 @@ const (
 	LostUnknown    queue.LossCause = "unknown_destination"
 )
 
-// ByType holds a count for each type of event.
+// ByType holds a count for each type of event; that of pages includes screens.
 type ByType struct{ Page, Track, Identify uint64 }
 
 // Sum is the count over all types.
@@ -154,8 +154,18 @@ func (d *destination) stats(pending map[string]uint64) DestinationStats {
 type byClass [queue.Classes]atomic.Uint64
 
 func (c *byClass) byType() ByType {
-	n := func(t event.Type) uint64 { return c[t.Class()].Load() }
-	return ByType{Page: n(event.Page), Track: n(event.Track), Identify: n(event.Identify)}
+	var n ByType
+	for class := range c {
+		switch events := c[class].Load(); event.OfClass(queue.Class(class)) {
+		case event.Identify:
+			n.Identify += events
+		case event.Track:
+			n.Track += events
+		default:
+			n.Page += events
+		}
+	}
+	return n
 }
 
 // counts are the counters of one destination.

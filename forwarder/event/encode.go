@@ -25,16 +25,17 @@ func (e *Event) append(dst []byte, version string) []byte {
 	} else {
 		dst = append(append(append(dst, '"'), e.Type.String()...), '"')
 	}
-	if e.Type == Page {
+	if e.Type == Page || e.Type == Screen {
 		dst = appendMember(dst, 0, "name", e.Name)
 	}
 	dst = appendMember(dst, 0, "anonymousId", e.AnonymousID)
 	dst = appendMember(dst, 0, "userId", e.UserID)
 	dst = appendMember(dst, 0, "messageId", e.MessageID)
+	dst = appendMember(dst, 0, "originalTimestamp", e.OriginalTimestamp)
 	switch e.Type {
 	case Identify:
 		dst = appendObject(append(dst, `,"traits":`...), e.Traits)
-	case Track:
+	case Track, Screen:
 		dst = appendObject(append(dst, `,"properties":`...), e.Properties)
 	case Page:
 		dst = append(dst, `,"properties":`...)
@@ -84,7 +85,9 @@ func (e *Event) owns(field string) bool {
 	case "type", "event", "anonymousId", "userId", "messageId", "timestamp", "sentAt", "context":
 		return true
 	case "name":
-		return e.Type == Page
+		return e.Type == Page || e.Type == Screen
+	case "originalTimestamp":
+		return e.OriginalTimestamp != ""
 	case "traits":
 		return e.Type == Identify
 	case "properties":
@@ -96,22 +99,64 @@ func (e *Event) owns(field string) bool {
 func (c *Context) append(dst []byte, version string) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
-	if version != "" {
-		dst = append(dst, `"library":{"name":"`+LibraryName+`","version":`...)
+	if own := bytes.TrimSpace(c.Own); len(own) > 2 {
+		dst = appendRaw(dst, bytes.TrimSpace(own[1:len(own)-1]))
+	}
+	if version != "" && c.Own == nil {
+		dst = append(appendKey(dst, start, "library"), `{"name":"`+LibraryName+`","version":`...)
 		dst = append(appendString(dst, version), '}')
 	}
-	dst = appendMember(dst, start, "ip", c.IP)
-	dst = appendMember(dst, start, "userAgent", c.UserAgent)
-	dst = appendMember(dst, start, "locale", c.Locale)
-	if c.Page != (PageContext{}) {
+	for _, f := range [...]Param{{"ip", c.IP}, {"userAgent", c.UserAgent}, {"locale", c.Locale}} {
+		if !c.has(f.Key) {
+			dst = appendMember(dst, start, f.Key, f.Value)
+		}
+	}
+	if c.Page != (PageContext{}) && !c.has("page") {
 		dst = appendKey(dst, start, "page")
 		dst = c.Page.append(dst)
 	}
-	if len(c.Campaign) > 0 {
+	if len(c.Campaign) > 0 && !c.has("campaign") {
 		dst = appendKey(dst, start, "campaign")
 		dst = appendCampaign(dst, c.Campaign)
 	}
 	return append(dst, '}')
+}
+
+// has reports whether the client's own context has a member. Names in it that the
+// server may write too have no escapes.
+func (c *Context) has(key string) bool {
+	depth := 0
+	for i := 0; i < len(c.Own); i++ {
+		switch c.Own[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			start := i + 1
+			for i++; i < len(c.Own) && c.Own[i] != '"'; i++ {
+				if c.Own[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 1 && i < len(c.Own) && string(c.Own[start:i]) == key && nextIs(c.Own[i+1:], ':') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// nextIs reports whether the next byte that is no white space is c.
+func nextIs(b []byte, c byte) bool {
+	for _, next := range b {
+		switch next {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return next == c
+		}
+	}
+	return false
 }
 
 // fields are the page's properties by the names that they have in a call.
@@ -171,7 +216,7 @@ func appendKey(dst []byte, start int, key string) []byte {
 func (e *Event) sizeHint() int {
 	n := 320 + len(e.Name) + len(e.AnonymousID) + len(e.UserID) + len(e.MessageID) +
 		len(e.Traits) + len(e.Properties) + len(e.Extra) +
-		len(e.Context.IP) + len(e.Context.UserAgent) + len(e.Context.Locale)
+		len(e.Context.Own) + len(e.Context.IP) + len(e.Context.UserAgent) + len(e.Context.Locale)
 	p := &e.Context.Page
 	page := 60 + len(p.Path) + len(p.Referrer) + len(p.Search) + len(p.Title) + len(p.URL)
 	n += 2 * page

@@ -11,15 +11,16 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
 
-// Type is the kind of an event. A greater type is worth more: when there is no
-// room left, the queue sheds page events first and identify events last.
+// Type is the kind of an event.
 type Type uint8
 
-// The types of events.
+// The types of events. A screen is what a mobile app shows where a site shows a
+// page.
 const (
 	Page Type = iota + 1
 	Track
 	Identify
+	Screen
 )
 
 // String is the type as the Tracking API writes it.
@@ -31,21 +32,78 @@ func (t Type) String() string {
 		return "track"
 	case Identify:
 		return "identify"
+	case Screen:
+		return "screen"
 	default:
 		return "unknown"
 	}
 }
 
-// Class is the type's rank in the queue; that of an unknown type is a page's.
-func (t Type) Class() queue.Class {
-	if t < Page || t > Identify {
-		return 0
+// TypeOf is the type that the Tracking API writes so; 0 when it has none.
+func TypeOf(name string) Type {
+	for t := Page; t <= Screen; t++ {
+		if t.String() == name {
+			return t
+		}
 	}
-	return queue.Class(t - Page)
+	return 0
 }
 
-// OfClass is the type whose rank a class is.
-func OfClass(c queue.Class) Type { return Type(c) + Page }
+// Source says where an event comes from.
+type Source uint8
+
+// The sources of events.
+const (
+	App       Source = iota // the site's app, or a server with a secret
+	Collected               // a browser or an app on a device, whose key is public
+)
+
+// The ranks of events in the queue. When there is no room left, those of a lower
+// rank are shed first: what anybody may send before what the app says, and of each
+// the pages and screens first and the identifies last.
+const (
+	classPage queue.Class = iota // also Collected
+	classCollectedTrack
+	classCollectedIdentify
+	classTrack
+	classIdentify
+)
+
+// Class is the rank in the queue of the app's events of a type; that of an unknown
+// type is a page's.
+func (t Type) Class() queue.Class {
+	switch t {
+	case Track:
+		return classTrack
+	case Identify:
+		return classIdentify
+	}
+	return classPage
+}
+
+// Class is the event's rank in the queue.
+func (e *Event) Class() queue.Class {
+	switch class := e.Type.Class(); {
+	case e.Source == Collected && class == classTrack:
+		return classCollectedTrack
+	case e.Source == Collected && class == classIdentify:
+		return classCollectedIdentify
+	default:
+		return class
+	}
+}
+
+// OfClass is the type of the events that have a rank; a page's stands for screens
+// too.
+func OfClass(c queue.Class) Type {
+	switch c {
+	case classTrack, classCollectedTrack:
+		return Track
+	case classIdentify, classCollectedIdentify:
+		return Identify
+	}
+	return Page
+}
 
 // Bounds of an event.
 const (
@@ -60,9 +118,10 @@ const (
 
 // Event is one call of the Tracking API.
 type Event struct {
-	Type Type
-	// Name is the event's name for Track (required), the page's name for Page
-	// (optional), unused for Identify.
+	Type   Type
+	Source Source
+	// Name is the event's name for Track (required), the name of what was shown for
+	// Page and Screen (optional), unused for Identify.
 	Name string
 	// AnonymousID and UserID say whom the event is about. At least one is
 	// required; give both when both are known.
@@ -71,7 +130,10 @@ type Event struct {
 	MessageID string
 	// Timestamp is when the event happened. Store sets the present when it is zero.
 	Timestamp time.Time
-	// Traits, of Identify, and Properties, of Track and Page, are JSON objects.
+	// OriginalTimestamp is the timestamp that a client gave, as it wrote it, where
+	// Timestamp is another one because its clock is wrong; else empty.
+	OriginalTimestamp string
+	// Traits, of Identify, and Properties, of the others, are JSON objects.
 	// Nil stands for {}.
 	Traits, Properties json.RawMessage
 	// Extra is a JSON object whose members are added to the call's root, such as
@@ -91,6 +153,9 @@ type Context struct {
 	// has the key "name". The first of equal keys counts, and at most MaxCampaign are
 	// sent.
 	Campaign []Param
+	// Own is the context that a client sent, a JSON object without equal keys. Its
+	// members win over the fields above. Nil stands for none.
+	Own json.RawMessage
 }
 
 // Param is one campaign parameter.
@@ -111,7 +176,7 @@ var (
 // without quoting values. Store checks the size.
 func (e *Event) Validate() error {
 	switch {
-	case e.Type < Page || e.Type > Identify:
+	case e.Type < Page || e.Type > Screen:
 		return fmt.Errorf("%w: unknown type", ErrInvalid)
 	case e.AnonymousID == "" && e.UserID == "":
 		return fmt.Errorf("%w: neither userId nor anonymousId", ErrInvalid)
@@ -123,7 +188,7 @@ func (e *Event) Validate() error {
 	for _, m := range [...]struct {
 		name string
 		raw  json.RawMessage
-	}{{"traits", e.Traits}, {"properties", e.Properties}, {"extra fields", e.Extra}} {
+	}{{"traits", e.Traits}, {"properties", e.Properties}, {"extra fields", e.Extra}, {"context", e.Context.Own}} {
 		switch {
 		case Depth(m.raw) > MaxDepth:
 			return fmt.Errorf("%w: %s: nested deeper than %d", ErrInvalid, m.name, MaxDepth)

@@ -99,7 +99,7 @@ func TestValidate(t *testing.T) {
 	valid := Event{Type: Track, Name: "n", UserID: "u"}
 	for name, change := range map[string]func(*Event){
 		"no type":            func(e *Event) { e.Type = 0 },
-		"unknown type":       func(e *Event) { e.Type = Identify + 1 },
+		"unknown type":       func(e *Event) { e.Type = Screen + 1 },
 		"nobody":             func(e *Event) { e.UserID = "" },
 		"track without name": func(e *Event) { e.Name = "" },
 		"year 10000":         func(e *Event) { e.Timestamp = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
@@ -108,6 +108,7 @@ func TestValidate(t *testing.T) {
 		"traits broken":      func(e *Event) { e.Traits = json.RawMessage(`{"a":}`) },
 		"two objects":        func(e *Event) { e.Traits = json.RawMessage(`{}{}`) },
 		"properties string":  func(e *Event) { e.Properties = json.RawMessage(`"x"`) },
+		"context array":      func(e *Event) { e.Context.Own = json.RawMessage(`[]`) },
 		"extra number":       func(e *Event) { e.Extra = json.RawMessage(`1`) },
 		"extra spaces":       func(e *Event) { e.Extra = json.RawMessage(`  `) },
 	} {

@@ -57,11 +57,8 @@ func (s Stored) Name() string { return s.field("event") }
 
 // Type is the kind of the event; a page's when it is unknown.
 func (s Stored) Type() Type {
-	switch s.field("type") {
-	case "identify":
-		return Identify
-	case "track":
-		return Track
+	if t := TypeOf(s.field("type")); t != 0 {
+		return t
 	}
 	return Page
 }

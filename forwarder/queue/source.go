@@ -6,7 +6,7 @@ import "errors"
 type Class uint8
 
 // Classes is the number of classes; 0 is shed first.
-const Classes = 3
+const Classes = 5
 
 // Record is one stored event with its place in its lane. Data must not be changed.
 type Record struct {

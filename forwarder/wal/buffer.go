@@ -20,6 +20,8 @@ type entry struct {
 	order uint64 // rises over all lanes and classes, from 1; later the record's sequence
 	at    int64  // Unix ms of Append
 	class queue.Class
+
+	receipt *queue.Receipt // of somebody who waits; nil for nobody
 }
 
 func (e *entry) cost() int64 { return int64(len(e.data)) + entryOverhead }
@@ -53,6 +55,15 @@ type taken struct {
 	at      int64
 	cost    int64
 	records uint64
+
+	receipts []*queue.Receipt // of its records
+}
+
+// end tells those who wait for the group what came of it.
+func (t *taken) end(err error) {
+	for _, r := range t.receipts {
+		r.End(err)
+	}
 }
 
 // add takes a record in. When the buffer is full, the oldest records of lower
@@ -77,6 +88,7 @@ func (b *buffer) add(e entry) error {
 	b.order++
 	e.order = b.order
 	b.bytes += e.cost()
+	e.receipt.Begin()
 	b.queues[e.class].push(e)
 	e.lane.buffered.Add(1)
 	if before == 0 || before < b.due && b.bytes >= b.due {
@@ -101,6 +113,7 @@ func (b *buffer) evictLocked(class queue.Class, need int64) bool {
 			need -= gone.cost()
 			b.bytes -= gone.cost()
 			gone.lane.buffered.Add(-1)
+			gone.receipt.End(queue.ErrFull)
 			b.shedLocked(c, b.cause)
 		}
 	}
@@ -144,6 +157,9 @@ func (b *buffer) take(entries []entry, maxRecords int, fits func(*entry) bool) [
 		}
 		t.cost += e.cost()
 		t.records++
+		if e.receipt != nil {
+			t.receipts = append(t.receipts, e.receipt)
+		}
 		entries = append(entries, e)
 	}
 	if t.records > 0 {
@@ -166,10 +182,12 @@ func (b *buffer) nextLocked() *fifo {
 // committed says that the group taken first is durable.
 func (b *buffer) committed() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.bytes -= b.taken[0].cost
+	t := b.taken[0]
+	b.bytes -= t.cost
 	b.taken = slices.Delete(b.taken, 0, 1)
 	b.signalLocked()
+	b.mu.Unlock()
+	t.end(nil)
 }
 
 func (b *buffer) signalLocked() {
@@ -250,10 +268,14 @@ func (b *buffer) abandon() (n uint64) {
 	defer b.mu.Unlock()
 	for _, t := range b.taken {
 		n += t.records
+		t.end(queue.ErrClosed)
 	}
 	for c := range b.queues {
-		n += uint64(b.queues[c].len())
-		b.queues[c] = fifo{}
+		q := &b.queues[c]
+		n += uint64(q.len())
+		for q.len() > 0 {
+			q.pop().receipt.End(queue.ErrClosed)
+		}
 	}
 	b.bytes, b.taken = 0, nil
 	b.lost += n

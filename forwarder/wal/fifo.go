@@ -56,6 +56,7 @@ func (f *fifo) remove(gone map[uint64]bool) (n uint64, bytes int64) {
 			n++
 			bytes += e.cost()
 			e.lane.buffered.Add(-1)
+			e.receipt.End(nil)
 		} else {
 			kept = append(kept, e)
 		}

@@ -184,16 +184,27 @@ func (j *janitor) remove(seg *segmentInfo, keepDamaged bool) error {
 }
 
 // The maximum size counts allocated blocks of the whole directory, quarantine
-// included, in sixteenths. Records on disk cannot be given up one by one, so what
-// comes in is refused by class well before the maximum, and only when that does
-// not help, the oldest segment goes as a whole. The last sixteenth is for what is
-// written until the directory is weighed again.
+// included. Records on disk cannot be given up one by one, so what comes in is
+// refused by class well before the maximum, and only when that does not help, the
+// oldest segment goes as a whole. The last sixteenth is for what is written until
+// the directory is weighed again.
 const (
-	sizeParts   = 16
-	refusePages = 13 // class 0 is refused from here on
-	refuseAll   = 14 // so is class 1; class 2 never is
-	dropOldest  = 15 // what is oldest goes
+	sizeParts  = 32
+	dropOldest = 30 // what is oldest goes
 )
+
+// refusals says from which part of the maximum size on records below a class are
+// refused, the fullest first. Those of the highest class never are.
+var refusals = []struct {
+	from  int64
+	below queue.Class
+	news  string
+}{
+	{28, 4, "queue near max_size: refusing page and track events, and identifies of browsers"},
+	{27, 3, "queue near max_size: refusing page events, and all events of browsers"},
+	{26, 1, "queue near max_size: refusing page events"},
+	{0, 0, "queue no longer near max_size: taking all events"},
+}
 
 // weigh does what the size of the log asks for. It is called whenever the size
 // changes, which is when a segment is made, closed or removed.
@@ -208,15 +219,12 @@ func (j *janitor) weighLocked() error {
 	for {
 		used := l.size()
 		part := l.opt.MaxBytes / sizeParts
-		var refuse queue.Class
-		switch {
-		case used >= part*refuseAll:
-			refuse = 2
-		case used >= part*refusePages:
-			refuse = 1
+		i := 0
+		for used < part*refusals[i].from {
+			i++
 		}
-		if before := l.buffer.refuseBelow(refuse); before != refuse {
-			l.log.Warn(sizeNews[refuse], "bytes", used, "max_size", l.opt.MaxBytes)
+		if before := l.buffer.refuseBelow(refusals[i].below); before != refusals[i].below {
+			l.log.Warn(refusals[i].news, "bytes", used, "max_size", l.opt.MaxBytes)
 		}
 		if used < part*dropOldest {
 			return nil
@@ -225,14 +233,6 @@ func (j *janitor) weighLocked() error {
 			return err
 		}
 	}
-}
-
-// sizeNews says what the queue does from now on, by the class below which
-// records are refused.
-var sizeNews = [queue.Classes]string{
-	"queue no longer near max_size: taking all events",
-	"queue near max_size: refusing page events",
-	"queue near max_size: refusing page and track events",
 }
 
 // size returns the bytes allocated to the log's directory.

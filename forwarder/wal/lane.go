@@ -65,11 +65,15 @@ func (ln *Lane) Release() {
 // from then on. Class says what is shed first when the buffer is full, or the
 // log near its maximum size. Errors: queue.ErrFull, queue.ErrTooLarge,
 // queue.ErrClosed.
-func (ln *Lane) Append(class queue.Class, rec []byte) error {
+func (ln *Lane) Append(class queue.Class, rec []byte) error { return ln.AppendWith(nil, class, rec) }
+
+// AppendWith is Append with a receipt for somebody who waits until the record is
+// durable.
+func (ln *Lane) AppendWith(r *queue.Receipt, class queue.Class, rec []byte) error {
 	if len(rec) > MaxRecord || class >= queue.Classes {
 		return queue.ErrTooLarge
 	}
-	return ln.log.buffer.add(entry{lane: ln, data: rec, at: ln.log.wall().UnixMilli(), class: class})
+	return ln.log.buffer.add(entry{lane: ln, data: rec, at: ln.log.wall().UnixMilli(), class: class, receipt: r})
 }
 
 // Acknowledged implements queue.Source.

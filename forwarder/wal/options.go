@@ -39,9 +39,10 @@ type Options struct {
 	// most a tenth of MaxAge.
 	SegmentAge time.Duration
 	// MaxBytes bounds the blocks allocated to the directory, quarantine included.
-	// From 13/16 of it on, records of class 0 are refused, from 14/16 also those of
-	// class 1; at 15/16 the oldest quarantined segment is removed, or else the
-	// oldest segment, delivered or not. It should be 16 times SegmentBytes at least.
+	// From 26/32 of it on, records of class 0 are refused, from 27/32 those below
+	// class 3, from 28/32 those below class 4; at 30/32 the oldest quarantined segment
+	// is removed, or else the oldest segment, delivered or not. It should be 16 times
+	// SegmentBytes at least.
 	// Default: 1 GiB.
 	MaxBytes int64
 	// MaxAge is the age at which a record is given up, counted as lost, if it is not

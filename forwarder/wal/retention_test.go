@@ -19,10 +19,10 @@ type weighed struct{ bytes atomic.Int64 }
 
 func (w *weighed) use(l *Log) { l.used = w.bytes.Load }
 
-// Near the maximum size pages are refused first, then tracks, identifies never.
+// Near the maximum size the lowest class is refused first, the highest never.
 func TestMaxSizeRefusesByClass(t *testing.T) {
 	o := quick(t.TempDir())
-	o.MaxBytes = 1600
+	o.MaxBytes = 3200
 	var w weighed
 	l := open(t, o, w.use)
 	fill(t, l, "a", 0, 1)
@@ -30,12 +30,13 @@ func TestMaxSizeRefusesByClass(t *testing.T) {
 		bytes int64
 		takes [queue.Classes]bool
 	}{
-		{1299, [queue.Classes]bool{true, true, true}},
-		{1300, [queue.Classes]bool{false, true, true}},
-		{1400, [queue.Classes]bool{false, false, true}},
-		{1499, [queue.Classes]bool{false, false, true}},
-		{1300, [queue.Classes]bool{false, true, true}},
-		{0, [queue.Classes]bool{true, true, true}},
+		{2599, [...]bool{true, true, true, true, true}},
+		{2600, [...]bool{false, true, true, true, true}},
+		{2700, [...]bool{false, false, false, true, true}},
+		{2800, [...]bool{false, false, false, false, true}},
+		{2999, [...]bool{false, false, false, false, true}},
+		{2600, [...]bool{false, true, true, true, true}},
+		{0, [...]bool{true, true, true, true, true}},
 	} {
 		w.bytes.Store(c.bytes)
 		if err := l.janitor.weigh(); err != nil {
@@ -50,10 +51,14 @@ func TestMaxSizeRefusesByClass(t *testing.T) {
 		mustFlush(t, l)
 	}
 	s := l.Stats()
-	if s.Shed[0][queue.ShedMaxSize] != 4 || s.Shed[1][queue.ShedMaxSize] != 2 || len(s.Shed[2]) != 0 {
-		t.Errorf("shed %v", s.Shed)
+	var shed [queue.Classes]uint64
+	for class, causes := range s.Shed {
+		shed[class] = causes[queue.ShedMaxSize]
 	}
-	if s.Committed != 1+3*6-6 {
+	if want := [...]uint64{5, 3, 3, 2, 0}; shed != want {
+		t.Errorf("shed %v, want %v", shed, want)
+	}
+	if s.Committed != 1+5*7-13 {
 		t.Errorf("committed %d", s.Committed)
 	}
 	wantLost(t, l, nil)
@@ -108,7 +113,7 @@ func TestMaxSizeHolds(t *testing.T) {
 	var most int64
 	for range 8 {
 		for i, ev := range evs {
-			if err := l.Lane("a").Append(2, ev); err != nil {
+			if err := l.Lane("a").Append(queue.Classes-1, ev); err != nil {
 				t.Fatal(err)
 			}
 			if i%2 == 1 {

@@ -7,7 +7,7 @@
 //
 //	0      4       5        6       8        16            24     32    36     40      44     48
 //	+------+-------+--------+-------+--------+-------------+------+-----+------+-------+------+- - - -+- - - - +
-//	|"IWB1"| codec | sealed | lanes | number | incarnation | time | raw | size | table | sums | table | stored |
+//	|"IWB2"| codec | sealed | lanes | number | incarnation | time | raw | size | table | sums | table | stored |
 //	+------+-------+--------+-------+--------+-------------+------+-----+------+-------+------+- - - -+- - - - +
 //	                                                                                    44: CRC of the header and the table
 //	                                                                                    48: CRC of stored
@@ -39,7 +39,7 @@ import (
 )
 
 const (
-	magic      = "IWB1"
+	magic      = "IWB2"
 	headerSize = 52
 	headSumAt  = 44
 	bodySumAt  = 48

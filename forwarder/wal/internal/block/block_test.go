@@ -125,7 +125,7 @@ func TestFind(t *testing.T) {
 	v := sample(t, nil, false)
 	torn := bytes.Clone(v)
 	torn[len(torn)-1] ^= 1
-	junk := []byte("some IWB1 and IWB bytes")
+	junk := []byte("some IWB2 and IWB bytes")
 	b := append(append(append(append([]byte{}, junk...), v...), torn...), v...)
 	h, at, damaged := Find(b)
 	if h == nil || at != len(junk) || damaged != 1 {
