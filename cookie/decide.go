@@ -226,7 +226,7 @@ func (rv *Resolver) write(o *Outcome, k keeper, r Request, s Response, consent C
 		w := rv.setter(r)
 		w.setKeeper(&keeper{issued: now, seen: now, consent: consent}, seen)
 		return w.cookies
-	case o.fresh, o.SendIdentify, consent != seen.keeper.consent, k.deferred != "", waited != deferral{},
+	case o.fresh, s.Promote, o.SendIdentify, consent != seen.keeper.consent, k.deferred != "", waited != deferral{},
 		s.Navigation && (rv.due(&k, r) || seen.tagUser != 0 && k.tagUser == 0 || twins && !k.twins):
 		if k.anonymousID == "" {
 			k.issued = now

@@ -56,6 +56,10 @@ func parseValue(value string) (id string, d Dialect) {
 	return value, DialectRaw
 }
 
+// ValidID reports that id can be an anonymousId: a UUID, or what the configured
+// pattern matches.
+func (rv *Resolver) ValidID(id string) bool { return validID(id, rv.pattern) }
+
 // validID reports that id is a UUID, or matches the configured pattern in the
 // alphabet of IDs.
 func validID(id string, pattern *regexp.Regexp) bool {

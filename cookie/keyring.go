@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -133,6 +134,7 @@ func (k *Keyring) open(value, name, site string) (plain []byte, ok bool) {
 
 // appendContext appends the additional data that a seal is bound to.
 func appendContext(dst, header []byte, name, site string) []byte {
+	dst = slices.Grow(dst, len(header)+len(name)+1+len(site))
 	dst = append(dst, header...)
 	dst = append(dst, name...)
 	dst = append(dst, 0)

@@ -82,6 +82,9 @@ func (rv *Resolver) read(r Request) seen {
 	if s.consent = s.keeper.consent; s.consent == ConsentUnknown && s.deferral != nil && s.deferral.granted {
 		s.consent = ConsentGranted
 	}
+	if s.readables == 0 && !rv.cfg.KeeperOnly && validID(r.TagID, rv.pattern) {
+		s.readable = r.TagID
+	}
 	if users && s.tagUser != s.keeper.tagUser {
 		rv.preferRemembered(&s, lines)
 	}

@@ -66,6 +66,10 @@ type Request struct {
 	// NoStorage says that the browser withholds all cookies from this request,
 	// because it comes out of another site's frame without access to storage.
 	NoStorage bool
+	// TagID is the anonymousId that a tag on the site's own page sends events
+	// with, "" for none. Where no readable cookie came with the request it stands
+	// for one: the tag keeps its ID in localStorage too.
+	TagID string
 	// Consent as the request shows it, without what the app says.
 	Consent Consent
 	// ConsentRequired says that without a grant the visitor has no identity.
@@ -131,6 +135,10 @@ type Response struct {
 	// Page says that the answer is itself a document that the visitor sees, in
 	// which a tag may run before the next request.
 	Page bool
+	// Promote asks for both cookies to be written again, because a tag has
+	// probably written the readable one: browsers shorten the life of what scripts
+	// write (WebKit to 7 days), until a server writes it again.
+	Promote bool
 }
 
 // MaxDeferredLen is the most that a response may defer, in bytes. Sealed and with

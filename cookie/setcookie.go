@@ -71,6 +71,9 @@ func (w *setter) add(name, value, domain string, life time.Duration, httpOnly bo
 	} else {
 		b = append(b, "; SameSite=Lax"...)
 	}
+	if w.cookies == nil {
+		w.cookies = make([]string, 0, 2) // the readable one and the keeper
+	}
 	w.cookies = append(w.cookies, string(b))
 }
 
