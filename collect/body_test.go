@@ -1,0 +1,165 @@
+package collect
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
+)
+
+func gzipped(t testing.TB, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zstded(t testing.TB, text string) []byte {
+	t.Helper()
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	return z.EncodeAll([]byte(text), nil)
+}
+
+// request has a body whose length is not known, as with chunks.
+func request(body io.Reader, coding string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/", struct{ io.Reader }{body})
+	if coding != "" {
+		r.Header.Set("Content-Encoding", coding)
+	}
+	return r
+}
+
+func TestReadBody(t *testing.T) {
+	const max = 100 << 10
+	text := strings.Repeat(`{"a":1} `, 1000)
+	full := strings.Repeat("x", max)
+	bomb := strings.Repeat("\x00", 10<<20)
+	for _, test := range []struct {
+		name, coding string
+		body         []byte
+		want         string // body, or the error's code
+	}{
+		{"plain", "", []byte(text), strings.TrimSpace(text)},
+		{"identity", "identity", []byte("{}"), "{}"},
+		{"byte order mark and space", "", []byte("\xef\xbb\xbf {} \n"), "{}"},
+		{"gzip", "gzip", gzipped(t, text), strings.TrimSpace(text)},
+		{"GZIP", " GZip ", gzipped(t, text), strings.TrimSpace(text)},
+		{"zstd", "zstd", zstded(t, text), strings.TrimSpace(text)},
+		{"as large as may be", "", []byte(full), full},
+		{"as large as may be, gzip", "gzip", gzipped(t, full), full},
+		{"a byte more", "", []byte(full + "x"), "too_large"},
+		{"a byte more, gzip", "gzip", gzipped(t, full+"x"), "too_large"},
+		{"gzip bomb", "gzip", gzipped(t, bomb), "too_large"},
+		{"zstd bomb", "zstd", zstded(t, bomb), "too_large"},
+		{"gzip of nothing without end", "gzip", bytes.Repeat(gzipped(t, ""), 10_000), "too_large"},
+		{"empty", "", nil, "empty"},
+		{"blank", "", []byte(" \n"), "empty"},
+		{"empty gzip", "gzip", nil, "empty"},
+		{"gzip of nothing", "gzip", gzipped(t, ""), "empty"},
+		{"no gzip", "gzip", []byte("{}"), "unreadable"},
+		{"cut gzip", "gzip", gzipped(t, text)[:40], "unreadable"},
+		{"no zstd", "zstd", []byte("{} and more"), "unreadable"},
+		{"cut zstd", "zstd", zstded(t, text)[:20], "unreadable"},
+		{"two codings", "gzip, gzip", gzipped(t, text), "encoding"},
+		{"another coding", "br", []byte("{}"), "encoding"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			memory := semaphore.NewWeighted(1 << 20)
+			body, release, err := ReadBody(request(bytes.NewReader(test.body), test.coding), max, memory)
+			got := string(body)
+			if err != nil {
+				var e *Error
+				if !errors.As(err, &e) {
+					t.Fatal(err)
+				}
+				got = e.Code
+			} else {
+				release()
+			}
+			if got != test.want {
+				t.Errorf("%.40q, want %.40q", got, test.want)
+			}
+			if !memory.TryAcquire(1 << 20) {
+				t.Error("memory is not given back")
+			}
+		})
+	}
+}
+
+// A length that is too great is refused without reading, a connection that breaks
+// is an error, and without memory the client comes again.
+func TestReadBodyRefuses(t *testing.T) {
+	code := func(r *http.Request, m Memory) string {
+		_, _, err := ReadBody(r, 1000, m)
+		var e *Error
+		if !errors.As(err, &e) {
+			return ""
+		}
+		return e.Code
+	}
+	memory := semaphore.NewWeighted(1 << 20)
+	long := httptest.NewRequest(http.MethodPost, "/", iotest.ErrReader(errors.New("read")))
+	if long.ContentLength = 1001; code(long, memory) != "too_large" {
+		t.Error("a length over the limit")
+	}
+	if got := code(request(iotest.ErrReader(io.ErrUnexpectedEOF), ""), memory); got != "unreadable" {
+		t.Errorf("a broken connection: %q", got)
+	}
+	if got := code(request(strings.NewReader("{}"), ""), semaphore.NewWeighted(10)); got != "busy" {
+		t.Errorf("no memory: %q", got)
+	}
+}
+
+// A body takes memory as it comes, not as it may become.
+func TestReadBodyGrows(t *testing.T) {
+	memory := semaphore.NewWeighted(1 << 20)
+	_, release, err := ReadBody(request(strings.NewReader("{}"), ""), 512<<10, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if !memory.TryAcquire(1<<20 - firstBytes) {
+		t.Error("two bytes take more than the first step")
+	}
+}
+
+func FuzzReadBody(f *testing.F) {
+	for _, coding := range []string{"", "gzip", "zstd"} {
+		f.Add(coding, []byte("{}"))
+		f.Add(coding, gzipped(f, `{"a":"b"}`))
+		f.Add(coding, zstded(f, `{"a":"b"}`))
+	}
+	f.Fuzz(func(t *testing.T, coding string, body []byte) {
+		memory := semaphore.NewWeighted(1 << 20)
+		r := request(bytes.NewReader(body), "")
+		r.Header["Content-Encoding"] = []string{coding}
+		text, release, err := ReadBody(r, 1000, memory)
+		if err == nil {
+			if len(text) > 1000 || len(text) == 0 {
+				t.Errorf("%d bytes", len(text))
+			}
+			release()
+		}
+		if !memory.TryAcquire(1 << 20) {
+			t.Error("memory is not given back")
+		}
+	})
+}
