@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/intilery/caddy-intilery/collect/tag"
 	"github.com/intilery/caddy-intilery/cookie"
 	"github.com/intilery/caddy-intilery/forwarder"
 )
@@ -62,7 +63,8 @@ type App struct {
 	SyncInterval caddy.Duration `json:"sync_interval,omitempty"`
 
 	// How many bytes of disk the log may take, at least 256 MiB. Near it, page
-	// events are refused first, then tracks, identifies never; then the oldest
+	// events are refused first, then all that browsers have sent to a collection
+	// endpoint, then tracks, identifies of the app never; then the oldest
 	// part of the log is given up. All that goes is counted. A change takes
 	// effect when Caddy is restarted. Default: 1 GiB.
 	MaxSize int64 `json:"max_size,omitempty"`
@@ -103,6 +105,7 @@ type App struct {
 	keys    atomic.Pointer[cookie.Keyring]
 	events  *caddyevents.App
 	started startSignal
+	tags    []*tag.Server // of the sites, to be started
 	cancel  context.CancelFunc
 }
 
@@ -221,6 +224,9 @@ func (a *App) Start() error {
 	if err := a.queue.Start(a, settings); err != nil {
 		cancel() // Stop is not called
 		return err
+	}
+	for _, t := range a.tags {
+		t.Start()
 	}
 	go a.tellStart(ctx, a.dir)
 	go a.watch(ctx)

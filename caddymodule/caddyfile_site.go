@@ -30,7 +30,7 @@ func parseSite(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		match {
 //			<matchers...>
 //		}
-//		page           on|off
+//		page           on|off|auto
 //		revalidate     on|off
 //		client_ip      full|anonymized|off
 //		forwarded_host
@@ -57,6 +57,9 @@ func parseSite(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			header
 //			gpc    honour|ignore
 //			dnt    honour|ignore
+//		}
+//		collect <path> {
+//			...
 //		}
 //	}
 //
@@ -100,7 +103,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 		h.MatcherSetsRaw = append(h.MatcherSetsRaw, set)
 		return nil
 	case "page":
-		return oneOf(d, &h.Page, pageOn, pageOff)
+		return oneOf(d, &h.Page, pageOn, pageOff, pageAuto)
 	case "revalidate":
 		return oneOf(d, &h.Revalidate, revalidateOn, revalidateOff)
 	case "client_ip":
@@ -138,12 +141,15 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "cookie":
 		h.Cookie = new(Cookie)
 		return h.Cookie.unmarshalCaddyfile(d)
+	case "collect":
+		h.Collect = new(Collect)
+		return h.Collect.unmarshalCaddyfile(d)
 	case "consent":
 		h.Consent = new(Consent)
 		return h.Consent.unmarshalCaddyfile(d)
 	default:
 		return d.Errf("intilery: unknown option %q; use destination, match, page, revalidate, client_ip, forwarded_host, redact, "+
-			"redact_path, log_ids, bots, new_visitors, cacheable, logout_paths, querystring, cookie or consent", option)
+			"redact_path, log_ids, bots, new_visitors, cacheable, logout_paths, querystring, cookie, consent or collect", option)
 	}
 }
 
@@ -156,7 +162,7 @@ func (h *Handler) unmarshalQuerystring(d *caddyfile.Dispenser) error {
 	case len(args) > 2 && args[0] == querySigned && args[1] == "from":
 		h.Querystring = querySigned
 		for _, origin := range args[2:] {
-			if _, err := parseOrigin(origin); err != nil && !hasPlaceholder(origin) {
+			if _, err := parseOrigin(optionFrom, origin); err != nil && !hasPlaceholder(origin) {
 				return d.WrapErr(err)
 			}
 			h.QuerystringFrom = append(h.QuerystringFrom, origin)

@@ -248,7 +248,7 @@ func TestSiteOptionsWithPlaceholders(t *testing.T) {
 func TestParseOriginRefuses(t *testing.T) {
 	for _, origin := range []string{"", "ftp://shop.example.com", "https://shop.example.com:99999", "https://*.example.com",
 		"https://shop.example.com?", "https://shop.example.com#", "https://shop.example.com/path", "https://user@shop.example.com"} {
-		if got, err := parseOrigin(origin); err == nil {
+		if got, err := parseOrigin(optionFrom, origin); err == nil {
 			t.Errorf("%q is %q", origin, got)
 		}
 	}

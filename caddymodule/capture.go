@@ -46,13 +46,25 @@ func (x *exchange) capture(app *reserved.AppHeaders, out cookie.Outcome, paged b
 	if paged {
 		e := base
 		e.Type, e.Name, e.Properties = event.Page, app.Page.Name, app.Page.Properties
-		x.send(&e, reserved.Page)
+		x.sendPage(&e)
 	}
 	for _, t := range tracks {
 		e := base
 		e.Type, e.Name, e.Properties, e.Extra = event.Track, t.Name, t.Properties, t.Extra
 		x.send(&e, reserved.Track)
 	}
+}
+
+// sendPage hands a page event to the queue, or withholds it where the page's tag may
+// send one of the same view.
+func (x *exchange) sendPage(e *event.Event) {
+	destination, ok := x.chooseDestination()
+	if x.h.Page != pageAuto || e.AnonymousID == "" || !ok {
+		x.send(e, reserved.Page)
+		return
+	}
+	x.events++
+	x.h.app.queue.views.withhold(destination, e, x.metrics().withheld)
 }
 
 // send hands one event to the queue. The queue counts and reports what it cannot
@@ -114,10 +126,16 @@ func (h *Handler) visitorIP(r *http.Request) string {
 	if h.ClientIP == clientIPOff {
 		return ""
 	}
-	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	ip := clientIP(r)
 	if h.ClientIP == clientIPAnonymized {
 		return eventcontext.AnonymizeIP(ip)
 	}
+	return ip
+}
+
+// clientIP is the client's address by Caddy's trusted_proxies.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return ip
 }
 

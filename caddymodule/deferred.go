@@ -185,5 +185,9 @@ func (x *exchange) sendDeferred(d *deferredEvent, anonymousID, userID string) {
 			e.Context.Campaign = eventcontext.Campaign(u.RawQuery)
 		}
 	}
+	if e.Type == event.Page {
+		x.sendPage(&e)
+		return
+	}
 	x.send(&e, header)
 }

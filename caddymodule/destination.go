@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,7 +56,8 @@ type Destination struct {
 	// Default: 1.
 	Nodes int `json:"nodes,omitempty"`
 
-	token func() (string, error)
+	token    func() (string, error)
+	writeKey string // of the tag
 }
 
 var (
@@ -95,6 +98,8 @@ func (d *Destination) provisionOptions(repl *caddy.Replacer) error {
 	if err := d.checkRates(); err != nil {
 		return err
 	}
+	account := d.account()
+	d.writeKey = base64.StdEncoding.EncodeToString([]byte(strings.Join(account[:], ":")))
 	return d.provisionToken()
 }
 
@@ -218,6 +223,21 @@ func (d *Destination) settings(name string) forwarder.Destination {
 		Burst:     d.Burst,
 		Nodes:     d.Nodes,
 	}
+}
+
+// writeKey is the key that Intilery's tag and apps send for a destination.
+func (a *App) writeKey(destination string) string {
+	d := a.Destinations[destination]
+	if d == nil {
+		return ""
+	}
+	return d.writeKey
+}
+
+// account is the client's, the account's and the brand's ID.
+func (d *Destination) account() [3]string {
+	account := cmp.Or(d.AccountID, d.ClientID)
+	return [...]string{d.ClientID, account, cmp.Or(d.BrandID, strings.ToUpper(account))}
 }
 
 // names lists the destinations for an error text.

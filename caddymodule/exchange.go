@@ -55,15 +55,7 @@ func (x *exchange) begin(vars map[string]any) {
 		vars[exchangeVar] = x
 	}
 	x.tracked = true
-	x.browser = browserRequest{first(x.r.Header, "Referer"), first(x.r.Header, "User-Agent"), first(x.r.Header, "Accept-Language")}
-	x.copyCookies()
-	x.request.Consent = x.h.Consent.signal(x.r.Header)
-	x.request.Secure, x.request.Host = x.origin(vars)
-	x.facts = navigation.Of(x.r, x.request.Host, x.request.Secure, x.h.bots)
-	x.leaving = x.h.logsOut(x)
-	if x.h.varies { // handlers inside may change what the placeholder stands for
-		x.chooseDestination()
-	}
+	x.look(vars)
 	if !x.facts.Subresource {
 		x.checkProxies()
 	}
@@ -75,6 +67,19 @@ func (x *exchange) begin(vars map[string]any) {
 	}
 	x.resolve()
 	x.tell(x.id)
+}
+
+// look takes down what the request says, before handlers inside change it.
+func (x *exchange) look(vars map[string]any) {
+	x.browser = browserRequest{first(x.r.Header, "Referer"), first(x.r.Header, "User-Agent"), first(x.r.Header, "Accept-Language")}
+	x.copyCookies()
+	x.request.Consent = x.h.Consent.signal(x.r.Header)
+	x.request.Secure, x.request.Host = x.origin(vars)
+	x.facts = navigation.Of(x.r, x.request.Host, x.request.Secure, x.h.bots)
+	x.leaving = x.h.logsOut(x)
+	if x.h.varies { // handlers inside may change what the placeholder stands for
+		x.chooseDestination()
+	}
 }
 
 // copyCookies keeps the lines of the Cookie header, whose values request_header
@@ -193,7 +198,7 @@ func (x *exchange) respond(status int, h http.Header, taken http.Header, body []
 		return
 	}
 	x.resolve()
-	paged := x.h.Page == pageOn && !app.PageOff && page && (x.facts.Document && navigated || x.fetched)
+	paged := x.h.Page != pageOff && !app.PageOff && page && (x.facts.Document && navigated || x.fetched)
 	sharing := httpcache.SharingOf(x.r.Method, status, h, x.request.Now)
 	out := x.h.resolver().Decide(x.id, x.request, cookie.Response{
 		UserID:         app.UserID,

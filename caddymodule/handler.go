@@ -22,8 +22,9 @@ func init() {
 
 // Values of Handler.Page.
 const (
-	pageOn  = "on"
-	pageOff = "off"
+	pageOn   = "on"
+	pageOff  = "off"
+	pageAuto = "auto"
 )
 
 // Values of Handler.NewVisitors.
@@ -71,6 +72,7 @@ const (
 // `{http.intilery.anonymous_id}` | The visitor's anonymousId; empty when there is none
 // `{http.intilery.user_id}` | The userId that the app gave this browser; empty when there is none
 // `{http.intilery.identity}` | How the identity was resolved: minted, kept, adopted, restored, ...; empty on requests that are not tracked
+// `{http.intilery.snippet}` | The two lines of HTML that load the tag of `collect`; empty without one
 // `{http.intilery.handoff.<host>}` | The value of `intilery_handoff` in a link to another of your sites, which takes the anonymousId along; see `querystring`
 type Handler struct {
 	// The name of the destination, among those of the app `intilery`, that
@@ -90,8 +92,10 @@ type Handler struct {
 	Off bool `json:"off,omitempty"`
 
 	// Whether the server sends a page event for each HTML document that a
-	// visitor opens: `on` or `off`. Turn it off where Intilery's JavaScript
-	// tag sends them. Default: `on`.
+	// visitor opens: `on`, `off`, or `auto`, which counts each view once where a tag
+	// sends page events to `collect` too: the server's waits 5 s for the tag's of
+	// the same path, and is sent if none comes. Turn it off where a tag sends them
+	// elsewhere. Default: `on`.
 	Page string `json:"page,omitempty"`
 
 	// Whether a document that counts as a page, has a validator (ETag or
@@ -167,6 +171,10 @@ type Handler struct {
 	// taken as given, until the app says otherwise by `Intilery-Consent`.
 	Consent *Consent `json:"consent,omitempty"`
 
+	// An endpoint to which browser tags, apps and servers send their events.
+	// Default: none.
+	Collect *Collect `json:"collect,omitempty"`
+
 	// Whether the access log and trace spans get the anonymousId and the userId,
 	// beside how the identity was resolved and how many events were captured.
 	// Default: false.
@@ -209,6 +217,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	case outer != nil && !outer.over:
 		return next.ServeHTTP(w, r) // it sees all of this
+	}
+	if rest, ok := h.Collect.below(r); ok && outer == nil {
+		h.collect(w, r, vars, rest)
+		return nil
 	}
 	reserved.StripRequest(r)
 	hook := &responseHook{
@@ -286,5 +298,6 @@ func (h *Handler) resolver() *cookie.Resolver {
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +47,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionLogout(ctx); err != nil {
 		return err
 	}
+	if err := h.Collect.provision(repl, h.logger); err != nil {
+		return err
+	}
+	if err := h.Collect.provisionTag(repl, h.app.dir, ctx.Slogger()); err != nil {
+		return err
+	}
+	if h.Collect != nil && h.Collect.tag != nil {
+		h.app.tags = append(h.app.tags, h.Collect.tag)
+	}
 	if len(h.MatcherSetsRaw) > 0 {
 		sets, err := ctx.LoadModule(h, "MatcherSetsRaw")
 		if err != nil {
@@ -78,7 +88,16 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.keyless, err = cookie.NewResolver(h.cookies, nil); err != nil {
 		return err
 	}
+	h.provisionParse()
 	h.provisionWarnings()
+	return nil
+}
+
+// Cleanup stops fetching the tag.
+func (h *Handler) Cleanup() error {
+	if h.Collect != nil && h.Collect.tag != nil {
+		h.Collect.tag.Close()
+	}
 	return nil
 }
 
@@ -88,6 +107,9 @@ func (h *Handler) provisionWarnings() {
 	h.warnings = make(map[string]*rate.Sometimes)
 	for _, subject := range append(reserved.Names(), reserved.Other, warnClearSiteData, warnMatch, warnDestination) {
 		h.warnings[subject] = &rate.Sometimes{First: 1, Interval: time.Minute}
+	}
+	for code := range collectFixes {
+		h.warnings[warnCollect+code] = &rate.Sometimes{First: 1, Interval: time.Minute}
 	}
 	for cause := range proxyFixes {
 		h.warnings[string(cause)] = &rate.Sometimes{First: 1, Interval: 24 * time.Hour}
@@ -99,11 +121,14 @@ func (h *Handler) Validate() error {
 	if h.Off {
 		return nil
 	}
+	if h.Page == pageAuto && h.Collect == nil {
+		return errors.New("page auto: there is no collect block to which a tag could send; use on, or add collect <path>")
+	}
 	for _, o := range []struct {
 		option, value string
 		accepted      []string
 	}{
-		{"page", h.Page, []string{pageOn, pageOff}},
+		{"page", h.Page, []string{pageOn, pageOff, pageAuto}},
 		{"client_ip", h.ClientIP, []string{clientIPFull, clientIPAnonymized, clientIPOff}},
 		{"new_visitors", h.NewVisitors, []string{newImmediately, newReturning}},
 		{"cacheable", h.Cacheable, []string{cacheableSkip, cacheablePrivate}},

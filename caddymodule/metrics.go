@@ -17,6 +17,8 @@ import (
 var siteMetrics = struct {
 	identities, keepers, rejected, ignored, gated, links, proxies, panics *prometheus.CounterVec
 
+	collected, refused, withheld *prometheus.CounterVec
+
 	withdrawals *prometheus.CounterVec
 }{
 	identities: siteCounter("identities_total",
@@ -35,6 +37,12 @@ var siteMetrics = struct {
 		"Navigations whose client IP, scheme or headers a proxy in front hides, by cause.", "cause"),
 	panics: siteCounter("handler_panics_total",
 		"Panics in the module's own code that were contained; the response was served."),
+	withheld: siteCounter("pages_withheld_total",
+		"Page events of the server that were not sent, because the page's tag sent one of the same view."),
+	collected: siteCounter("collected_events_total",
+		"Events that came to the collection endpoint, by outcome: taken, repeat, bot, no_consent, unsupported, or why they were rejected.", "outcome"),
+	refused: siteCounter("collect_refused_total",
+		"Requests to the collection endpoint that were answered with an error, by its code.", "code"),
 	withdrawals: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_intilery_withdrawals_total",
 		Help: "Visitors whose undelivered events were to be erased because they withdrew consent, by outcome: erased, unneeded (nothing was captured since they were erased last), failed or overflow.",
@@ -49,10 +57,12 @@ func siteCounter(name, help string, labels ...string) *prometheus.CounterVec {
 // serverMetrics are siteMetrics of one server, so that a request looks up no
 // label that does not change.
 type serverMetrics struct {
-	identities      [cookie.ReasonCount]prometheus.Counter
-	keepers, panics prometheus.Counter
+	identities                [cookie.ReasonCount]prometheus.Counter
+	keepers, panics, withheld prometheus.Counter
 
 	rejected, ignored, gated, links, proxies *prometheus.CounterVec
+
+	collected, refused *prometheus.CounterVec
 }
 
 // metricsOf returns the counters of the server that serves the request. A handler
@@ -61,19 +71,19 @@ func (h *Handler) metricsOf(r *http.Request) *serverMetrics {
 	if m := h.metrics.Load(); m != nil {
 		return m
 	}
-	name := "UNKNOWN" // as Caddy's own metrics have it
-	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil && server.Name() != "" {
-		name = server.Name()
-	}
-	of := prometheus.Labels{"server": name}
+	of := prometheus.Labels{"server": serverName(r)}
 	m := &serverMetrics{
 		keepers:  siteMetrics.keepers.With(of),
 		panics:   siteMetrics.panics.With(of),
+		withheld: siteMetrics.withheld.With(of),
 		rejected: curried(siteMetrics.rejected, of),
 		ignored:  curried(siteMetrics.ignored, of),
 		gated:    curried(siteMetrics.gated, of),
 		links:    curried(siteMetrics.links, of),
 		proxies:  curried(siteMetrics.proxies, of),
+
+		collected: curried(siteMetrics.collected, of),
+		refused:   curried(siteMetrics.refused, of),
 	}
 	identities := curried(siteMetrics.identities, of)
 	for _, reason := range cookie.Reasons() {
@@ -81,6 +91,15 @@ func (h *Handler) metricsOf(r *http.Request) *serverMetrics {
 	}
 	h.metrics.Store(m)
 	return m
+}
+
+// serverName is the name of the server that serves the request, as Caddy's own
+// metrics have it.
+func serverName(r *http.Request) string {
+	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil && server.Name() != "" {
+		return server.Name()
+	}
+	return "UNKNOWN"
 }
 
 // curried fails only for labels that the counter does not have.
@@ -95,6 +114,7 @@ func registerMetrics(registry *prometheus.Registry, more ...prometheus.Collector
 	for _, c := range append([]prometheus.Collector{
 		siteMetrics.identities, siteMetrics.keepers, siteMetrics.rejected, siteMetrics.ignored, siteMetrics.gated,
 		siteMetrics.links, siteMetrics.proxies, siteMetrics.panics, siteMetrics.withdrawals,
+		siteMetrics.collected, siteMetrics.refused, siteMetrics.withheld,
 	}, more...) {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {

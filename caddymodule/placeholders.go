@@ -22,6 +22,12 @@ func (x *exchange) placeholder(key string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
+	if name == "snippet" {
+		if c := x.h.Collect; c != nil && c.tag != nil {
+			return c.tag.Snippet(c.Path), true
+		}
+		return "", true
+	}
 	target, handoff := strings.CutPrefix(name, "handoff.")
 	if !handoff && name != "anonymous_id" && name != "user_id" && name != "identity" {
 		return nil, false

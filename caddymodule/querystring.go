@@ -24,6 +24,9 @@ const handoffParameter = "intilery_handoff"
 // (`x[ajs_aid]`, `?ajs_aid` after a second question mark), so a part is enough.
 var tagParameters = [...]string{"ajs_aid", "ajs_uid", "ajs_trait_"}
 
+// optionFrom names the option of accepted origins in errors.
+const optionFrom = "querystring signed from"
+
 // What came of a link, as a metric label.
 const (
 	linkDropped    = "dropped"     // the tag's parameters are gone
@@ -108,10 +111,10 @@ func (h *Handler) provisionOrigins(repl *caddy.Replacer) (err error) {
 	}
 	for i := range h.QuerystringFrom {
 		origin := &h.QuerystringFrom[i]
-		if err := replace(repl, "querystring signed from", origin); err != nil {
+		if err := replace(repl, optionFrom, origin); err != nil {
 			return err
 		}
-		if *origin, err = parseOrigin(*origin); err != nil {
+		if *origin, err = parseOrigin(optionFrom, *origin); err != nil {
 			return err
 		}
 	}
@@ -120,7 +123,7 @@ func (h *Handler) provisionOrigins(repl *caddy.Replacer) (err error) {
 
 // parseOrigin returns an origin as a browser writes it, with https as the default
 // scheme.
-func parseOrigin(text string) (string, error) {
+func parseOrigin(option, text string) (string, error) {
 	origin := text
 	if !strings.Contains(origin, "://") {
 		origin = "https://" + origin
@@ -128,7 +131,7 @@ func parseOrigin(text string) (string, error) {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
 		strings.TrimSuffix(u.Path, "/") != "" || strings.ContainsAny(text, "?#*") || originOf(u) == u.Scheme+"://" {
-		return "", fmt.Errorf("querystring signed from: %q is not accepted; use an origin such as https://shop.example.com", text)
+		return "", notAccepted(option, text, "an origin such as https://shop.example.com")
 	}
 	return originOf(u), nil
 }

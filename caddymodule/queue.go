@@ -18,15 +18,20 @@ type pooled struct {
 	*forwarder.Forwarder
 	awaiting *awaitingPages
 	reported *reported
+	intake   *intake
+	views    *views
 }
 
 func newPooled(f *forwarder.Forwarder) pooled {
-	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported)}
+	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), views: &views{capture: f.Capture}}
 }
 
 // Destruct closes the forwarder when the last configuration that uses it is
 // gone. Cleanup may be the last that a process does, so it is bounded.
-func (p pooled) Destruct() error { return p.Close() }
+func (p pooled) Destruct() error {
+	p.views.flush()
+	return p.Close()
+}
 
 func takeQueue(dir string) (pooled, error) {
 	value, _, err := queues.LoadOrNew(dir, func() (caddy.Destructor, error) {

@@ -80,11 +80,13 @@ func newQueueStatus(dir string, st forwarder.Stats) queueStatus {
 		Destinations: make(map[string]destinationStatus),
 	}
 	for class, causes := range st.Log.Shed {
-		byCause := make(map[string]uint64)
-		for cause, n := range causes {
-			byCause[string(cause)] = n
+		kind := event.OfClass(queue.Class(class)).String()
+		if s.Shed[kind] == nil {
+			s.Shed[kind] = make(map[string]uint64)
 		}
-		s.Shed[event.OfClass(queue.Class(class)).String()] = byCause
+		for cause, n := range causes {
+			s.Shed[kind][string(cause)] += n
+		}
 	}
 	for cause, n := range st.Log.Lost {
 		s.Lost[string(cause)] = n

@@ -13,6 +13,7 @@ const (
 	warnClearSiteData = "Clear-Site-Data"
 	warnMatch         = "match"
 	warnDestination   = "destination"
+	warnCollect       = "collect " // and a code of collectFixes
 )
 
 var errCacheable = errors.New("cacheable_response")

@@ -53,11 +53,11 @@ func Of(req Request, rules *redact.Rules) event.Context {
 	}
 	query = rules.Query(query)
 	page := site.page(rules.Path(path), query)
-	page.Referrer = truncate(referrer)
+	page.Referrer = Truncate(referrer)
 	return event.Context{
 		IP:        req.IP,
-		UserAgent: truncate(req.UserAgent),
-		Locale:    locale(req.Language),
+		UserAgent: Truncate(req.UserAgent),
+		Locale:    Locale(req.Language),
 		Page:      page,
 		Campaign:  Campaign(query),
 	}
@@ -100,5 +100,5 @@ func (o origin) page(path, query string) event.PageContext {
 	full := scheme + o.host + slash + path + search + query
 	start := len(scheme) + len(o.host)
 	end := start + len(slash) + len(path)
-	return event.PageContext{URL: truncate(full), Path: truncate(full[start:end]), Search: truncate(full[end:])}
+	return event.PageContext{URL: Truncate(full), Path: Truncate(full[start:end]), Search: Truncate(full[end:])}
 }

@@ -11,8 +11,8 @@ import (
 // 32,000 bytes.
 const MaxText = 2000
 
-// truncate cuts a text at MaxText bytes, between characters.
-func truncate(s string) string { return truncateTo(s, MaxText) }
+// Truncate cuts a text at MaxText bytes, between characters.
+func Truncate(s string) string { return truncateTo(s, MaxText) }
 
 func truncateTo(s string, limit int) string {
 	if len(s) <= limit {
@@ -28,9 +28,9 @@ func truncateTo(s string, limit int) string {
 // characters.
 const maxLanguage = 35
 
-// locale is the first language of Accept-Language (RFC 9110, section 12.5.4), which
+// Locale is the first language of Accept-Language (RFC 9110, section 12.5.4), which
 // browsers list by preference.
-func locale(accept string) string {
+func Locale(accept string) string {
 	tag, _, _ := strings.Cut(accept, ",")
 	tag, _, _ = strings.Cut(tag, ";")
 	tag = strings.TrimSpace(tag)

@@ -15,7 +15,7 @@ func TestTruncate(t *testing.T) {
 		{"inside of a character", "x" + long, "x" + long[:MaxText-2]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := truncate(c.text); got != c.want {
+			if got := Truncate(c.text); got != c.want {
 				t.Errorf("%d bytes of %d, want %d", len(got), len(c.text), len(c.want))
 			}
 		})
@@ -26,8 +26,8 @@ func TestLocale(t *testing.T) {
 	for accept, want := range map[string]string{
 		"en-GB,en;q=0.9": "en-GB", "de;q=0.8": "de", " fr , en": "fr", "*": "", "*;q=0.5": "", "": "", strings.Repeat("x", 99): "",
 	} {
-		if got := locale(accept); got != want {
-			t.Errorf("locale(%q) = %q, want %q", accept, got, want)
+		if got := Locale(accept); got != want {
+			t.Errorf("Locale(%q) = %q, want %q", accept, got, want)
 		}
 	}
 }
