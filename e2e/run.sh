@@ -1,7 +1,8 @@
 #!/bin/sh
-# Runs the built binary in real browsers, Chromium, Firefox and WebKit with ITP,
-# each with both generations of the tag. Prints the counts and a table of results,
-# which it leaves in e2e/results.md. Fails if any case fails.
+# Runs the built binary with SDKs that others have made, and in real browsers:
+# Chromium, Firefox and WebKit with ITP, each with both generations of the tag. Prints
+# the counts and a table of results, which it leaves in e2e/results.md. Fails if any
+# case fails.
 #
 #   e2e/run.sh          build ./caddy, run all cases
 #   e2e/run.sh --docs   and copy the table into docs/identity.md
@@ -22,7 +23,7 @@ fail() {
 case ${1-} in
 '' | --docs) ;;
 *)
-	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac
@@ -51,11 +52,14 @@ fi
 
 node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || fail "node 20 or newer is needed"
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent
+../collect/tag/assets/build.sh --check || fail "collect/tag/assets is not what build.sh makes of the packages"
 # The classic tag is written for bundlers that know node's global object.
 node_modules/.bin/esbuild tags/*.js --bundle --minify --define:global=window --outdir=build --log-level=warning
 [ -n "${E2E_CADDY-}" ] || ../xcaddy.sh build
 
 status=0
+# SDKs of servers and of other languages.
+timeout 10m node --test --test-concurrency=1 clients.test.mjs || status=$?
 # One file after the other, so that two browsers never run at once.
 timeout "$LIMIT" node --test --test-concurrency=1 \
 	--test-reporter=spec --test-reporter-destination=stdout \

@@ -22,6 +22,8 @@ export function start(command, args, { env = {}, stdio = 'pipe' } = {}) {
   return {
     child,
     output: () => output,
+    exited,
+    kill: () => signal('SIGKILL'),
     alive: () => child.exitCode === null && child.signalCode === null,
     async stop() {
       signal('SIGTERM');

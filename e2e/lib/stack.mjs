@@ -1,12 +1,12 @@
 // Everything on the server's side: the built binary, the app behind it, the
 // sandbox, and the records from which the cases read what happened.
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadTags, startApp } from './app.mjs';
+import { freePorts } from './ports.mjs';
 import { start } from './process.mjs';
 import { Remote } from './remote.mjs';
 import { until } from './wait.mjs';
@@ -63,17 +63,4 @@ export async function startStack() {
       await app.stop();
     },
   };
-}
-
-/** n ports below those that systems give to outgoing connections, as in internal/freeport. */
-async function freePorts(n) {
-  const found = [];
-  for (let port = 10000 + randomInt(20000); found.length < n; port++) {
-    const free = await new Promise((resolve) => {
-      const server = createServer().once('error', () => resolve(false));
-      server.listen(port, () => server.close(() => resolve(true)));
-    });
-    if (free) found.push(port);
-  }
-  return found;
 }
