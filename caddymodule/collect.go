@@ -350,8 +350,8 @@ func (c *collection) gate(parsed *collect.Parsed, now time.Time) (why string, er
 	if n > 0 && parsed.Events[0].AnonymousID != "" {
 		id = parsed.Events[0].AnonymousID
 	}
-	if id != "" && n > 0 {
-		if err := c.limited(sender{anonymousID: id}, n, now); err != nil {
+	if id != "" && n > 0 { // a copy, or what is remembered would keep the body
+		if err := c.limited(sender{anonymousID: strings.Clone(id)}, n, now); err != nil {
 			return "", err
 		}
 	}

@@ -40,6 +40,7 @@ type views struct {
 	byID     map[string][]*view
 	bytes    int
 	timer    *time.Timer
+	next     time.Time // at which it fires
 }
 
 // view is a page that the server has answered.
@@ -73,9 +74,7 @@ func (vs *views) withhold(destination string, e *event.Event, withheld prometheu
 	vs.withheld = append(vs.withheld, v)
 	vs.bytes += v.size()
 	due := vs.dueLocked(v.at)
-	if vs.timer == nil {
-		vs.timer = time.AfterFunc(tagWait, vs.tick)
-	}
+	vs.wakeLocked(v.at)
 	vs.mu.Unlock()
 	vs.send(due)
 }
@@ -123,15 +122,29 @@ func (vs *views) tick() {
 	now := time.Now()
 	vs.mu.Lock()
 	due := vs.dueLocked(now)
-	vs.timer = nil
-	switch {
-	case len(vs.withheld) > 0:
-		vs.timer = time.AfterFunc(vs.withheld[0].at.Add(tagWait).Sub(now), vs.tick)
-	case len(vs.sent) > 0:
-		vs.timer = time.AfterFunc(vs.sent[0].at.Add(viewLife).Sub(now), vs.tick)
-	}
+	vs.wakeLocked(now)
 	vs.mu.Unlock()
 	vs.send(due)
+}
+
+// wakeLocked has tick called when there is something to do next.
+func (vs *views) wakeLocked(now time.Time) {
+	var next time.Time
+	switch {
+	case len(vs.withheld) > 0:
+		next = vs.withheld[0].at.Add(tagWait)
+	case len(vs.sent) > 0:
+		next = vs.sent[0].at.Add(viewLife)
+	default:
+		return
+	}
+	switch {
+	case vs.timer == nil:
+		vs.timer = time.AfterFunc(next.Sub(now), vs.tick)
+	case !next.Equal(vs.next):
+		vs.timer.Reset(next.Sub(now))
+	}
+	vs.next = next
 }
 
 // dueLocked returns the events whose wait is over, or for which there is no room,
@@ -177,7 +190,6 @@ func (vs *views) flush() {
 	due := vs.dueLocked(time.Now().Add(tagWait))
 	if vs.timer != nil {
 		vs.timer.Stop()
-		vs.timer = nil
 	}
 	vs.mu.Unlock()
 	vs.send(due)

@@ -72,11 +72,14 @@ func TestViews(t *testing.T) {
 		if v.claim("a", "/slow") || v.claim("b", "/other") || v.claim("c", "/blocked") {
 			t.Error("a view that the server has not sent was dropped")
 		}
+		v.opens("a", "/next") // while others are remembered
+		time.Sleep(tagWait + time.Second)
+		v.want(t, "[a/slow b/blocked a/next]", 1)
 		time.Sleep(viewLife)
 		if v.claim("b", "/blocked") {
 			t.Error("a view of an hour ago was taken for this one")
 		}
-		v.want(t, "[a/slow b/blocked]", 1)
+		v.want(t, "[a/slow b/blocked a/next]", 1)
 		if len(v.byID) != 0 || len(v.sent) != 0 || len(v.views.withheld) != 0 || v.bytes != 0 {
 			t.Errorf("left: %v %v %v, %d bytes", v.byID, v.sent, v.views.withheld, v.bytes)
 		}

@@ -32,6 +32,9 @@ var contextKinds = map[string]kind{
 func (p *parser) readContext(e *Event, own gjson.Result) {
 	x := &p.members
 	x.reset()
+	if p.copied += len(p.context.Raw); p.copied > maxContext {
+		return
+	}
 	for _, from := range [...]gjson.Result{p.context, own} {
 		if !from.IsObject() {
 			continue

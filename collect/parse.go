@@ -17,8 +17,14 @@ import (
 // MaxEvents is how many events a body may have.
 const MaxEvents = 1000
 
-// maxDepth is how deep a body may be nested: an event in a batch.
-const maxDepth = event.MaxDepth + 3
+const (
+	// maxDepth is how deep a body may be nested, so that reading it takes little
+	// stack. An event that is too deep is rejected alone below it.
+	maxDepth = 1000
+	// maxContext bounds what the batch's context takes in all events together, in
+	// bytes: a small body must not become a large one.
+	maxContext = 8 << 20
+)
 
 // Codes of rejections.
 const (
@@ -86,6 +92,7 @@ type parser struct {
 	target  Target
 	context gjson.Result // of the batch
 	sentAt  string       // likewise
+	copied  int          // bytes of the context, into events
 	m       members      // of the event that is read
 	members extras       // of its context
 	parsed  Parsed
@@ -94,7 +101,7 @@ type parser struct {
 func (p *parser) parse() (Parsed, error) {
 	switch {
 	case event.Depth(p.body) > maxDepth:
-		return Parsed{}, refused(codeTooDeep, "", fmt.Sprintf("nested deeper than %d", event.MaxDepth))
+		return Parsed{}, refused(codeTooDeep, "", fmt.Sprintf("nested deeper than %d", maxDepth))
 	case !utf8.Valid(p.body) || !gjson.ValidBytes(p.body):
 		return Parsed{}, refused(codeMalformed, "", "the body is not JSON in UTF-8")
 	}
@@ -128,7 +135,7 @@ func (p *parser) parse() (Parsed, error) {
 	p.parsed.Events = make([]Event, 0, min(strings.Count(batch.Raw, `"type"`), MaxEvents))
 	n := 0
 	batch.ForEach(func(_, element gjson.Result) bool {
-		if n == MaxEvents {
+		if n == MaxEvents || p.copied > maxContext {
 			n++
 			return false
 		}
@@ -136,8 +143,11 @@ func (p *parser) parse() (Parsed, error) {
 		n++
 		return true
 	})
-	if n > MaxEvents {
-		return Parsed{}, &Error{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge, Field: "batch", Message: fmt.Sprintf("more than %d events", MaxEvents)}
+	switch {
+	case p.copied > maxContext:
+		return Parsed{}, refused(codeTooLarge, "context", "too large for so many events")
+	case n > MaxEvents:
+		return Parsed{}, refused("too_many", "batch", fmt.Sprintf("more than %d events", MaxEvents))
 	}
 	return p.parsed, nil
 }

@@ -144,12 +144,28 @@ func TestParseRefuses(t *testing.T) {
 	many := `{"batch":[` + strings.Repeat(`{},`, MaxEvents) + `{}]}`
 	for body, want := range map[string]string{
 		`{`: "malformed", `[]`: "malformed", `"x"`: "malformed", `{"batch":{}}`: "malformed", `{}`: "malformed", "{\"a\":\"\xff\"}": "malformed",
-		strings.Repeat("[", 100_000): "too_deep", many: "too_large", `{"batch":[]}{}`: "malformed",
+		strings.Repeat("[", 100_000): "too_deep", many: "too_many", `{"batch":[]}{}`: "malformed",
 	} {
 		_, err := Parse([]byte(body), TargetOf("/b"), options())
 		if err == nil || err.(*Error).Code != want {
 			t.Errorf("%.20q: %v, want %s", body, err, want)
 		}
+	}
+}
+
+// An event that is too deep loses no other, and a large context of the batch is not
+// copied without bound.
+func TestParseBounds(t *testing.T) {
+	deep := strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200)
+	p, err := Parse([]byte(`{"batch":[{"type":"track","event":"E","userId":"u","properties":`+deep+`},{"type":"page","userId":"u"}]}`), TargetOf("/b"), options())
+	if err != nil || len(p.Events) != 1 || len(p.Rejected) != 1 || p.Rejected[0].Code != "too_deep" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	events := strings.Repeat(`{"type":"page","userId":"u"},`, MaxEvents-1) + `{"type":"page","userId":"u"}`
+	body := `{"context":{"locale":"` + strings.Repeat("x", 20_000) + `"},"batch":[` + events + `]}`
+	_, err = Parse([]byte(body), TargetOf("/b"), options())
+	if e, ok := err.(*Error); !ok || e.Code != "too_large" || e.Field != "context" {
+		t.Errorf("a context of 20 MB in all: %v", err)
 	}
 }
 

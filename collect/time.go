@@ -40,7 +40,7 @@ func (p *parser) when(e *Event, m *members) error {
 		return nil
 	}
 	if offset := p.Now.Sub(sent); offset.Abs() > clockTolerance {
-		e.Timestamp = at.Add(offset)
+		e.Timestamp = p.Now.Add(at.Sub(sent))
 		if e.OriginalTimestamp == "" {
 			e.OriginalTimestamp = m.timestamp.Str
 		}

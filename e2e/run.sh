@@ -58,8 +58,8 @@ node_modules/.bin/esbuild tags/*.js --bundle --minify --define:global=window --o
 [ -n "${E2E_CADDY-}" ] || ../xcaddy.sh build
 
 status=0
-# SDKs of servers and of other languages.
-timeout 10m node --test --test-concurrency=1 clients.test.mjs || status=$?
+# SDKs of servers and of other languages, and the tag that the site serves.
+timeout 10m node --test --test-concurrency=1 clients.test.mjs tag.test.mjs || status=$?
 # One file after the other, so that two browsers never run at once.
 timeout "$LIMIT" node --test --test-concurrency=1 \
 	--test-reporter=spec --test-reporter-destination=stdout \

@@ -13,10 +13,10 @@ const binary = process.env.E2E_CADDY ?? `${here}../../caddy`;
 export async function startStack() {
   const dir = await mkdtemp(join(tmpdir(), 'intilery-clients-'));
   process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }));
-  const [port, sandboxPort] = await freePorts(2);
+  const [port, sandboxPort, nextPort, classicPort] = await freePorts(4);
   const env = {
     HOME: dir, XDG_CONFIG_HOME: `${dir}/config`, XDG_DATA_HOME: `${dir}/data`,
-    E2E_DIR: dir, E2E_PORT: port, E2E_SANDBOX_PORT: sandboxPort,
+    E2E_DIR: dir, E2E_PORT: port, E2E_SANDBOX_PORT: sandboxPort, E2E_NEXT_PORT: nextPort, E2E_CLASSIC_PORT: classicPort,
   };
   const root = `http://localhost:${sandboxPort}`;
   const api = `${root}/api`;
@@ -34,6 +34,7 @@ export async function startStack() {
 
   return {
     site,
+    shops: { next: `http://localhost:${nextPort}`, classic: `http://localhost:${classicPort}` },
     output: () => caddy.output(),
 
     /** Ends Caddy without a warning, and starts it again. */
@@ -53,6 +54,12 @@ export async function startStack() {
     async events(name) {
       const events = await (await fetch(`${api}/events`)).json();
       return events.map((e) => e.raw).filter((e) => e.properties?.case === name);
+    },
+
+    /** The events of one visitor, oldest first, as type:what. */
+    async of(anonymousId) {
+      const events = await (await fetch(`${api}/events?anonymousId=${anonymousId}`)).json();
+      return events.map(({ type, name, raw }) => `${type}:${type === 'page' ? raw.context.page.path : name ?? raw.userId}`);
     },
 
     async stop() {
