@@ -310,13 +310,10 @@ func (c *collection) take(body []byte, target collect.Target, destination, key s
 	}
 	refused := 0
 	d.refused = func(i int, err error) {
-		code := "invalid"
-		if errors.Is(err, event.ErrTooLarge) {
-			code = "too_large"
-		}
 		refused++
-		parsed.Rejected = append(parsed.Rejected, collect.Rejection{Index: index[i], Code: code, Message: err.Error()})
-		count(code, 1)
+		rejected := rejectionOf(index[i], err)
+		parsed.Rejected = append(parsed.Rejected, rejected)
+		count(rejected.Code, 1)
 	}
 	if err := x.h.app.queue.intake.take(x.h.app.queue.Forwarder, &d); err != nil {
 		return err

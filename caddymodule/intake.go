@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/intilery/caddy-intilery/collect"
 	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
@@ -71,6 +72,15 @@ type delivery struct {
 
 	repeats int
 	refused func(i int, err error) // is told of an event that cannot be taken
+}
+
+// rejectionOf names an event that the queue refuses.
+func rejectionOf(index int, err error) collect.Rejection {
+	code := "invalid"
+	if errors.Is(err, event.ErrTooLarge) {
+		code = "too_large"
+	}
+	return collect.Rejection{Index: index, Code: code, Message: err.Error()}
 }
 
 // take captures what is not there yet and returns nil when all of it is durable,

@@ -16,7 +16,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/intilery/caddy-intilery/collect"
-	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
 func init() {
@@ -141,12 +140,9 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 		d.events = append(d.events, e)
 	}
 	d.refused = func(i int, err error) {
-		code := "invalid"
-		if errors.Is(err, event.ErrTooLarge) {
-			code = "too_large"
-		}
-		parsed.Rejected = append(parsed.Rejected, collect.Rejection{Index: parsed.Events[i].Index, Code: code, Message: err.Error()})
-		count(code, 1)
+		rejected := rejectionOf(parsed.Events[i].Index, err)
+		parsed.Rejected = append(parsed.Rejected, rejected)
+		count(rejected.Code, 1)
 	}
 	before := len(parsed.Rejected)
 	if err := re.app.queue.intake.take(re.app.queue.Forwarder, &d); err != nil {
@@ -155,8 +151,12 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 	refused := len(parsed.Rejected) - before
 	count("taken", len(d.events)-refused-d.repeats)
 	count("repeat", d.repeats)
-	if len(d.events) == refused {
+	switch {
+	case len(parsed.Rejected) > 0 && len(d.events) == refused:
 		return collect.RejectionError(parsed.Rejected)
+	case len(d.events) == 0: // an empty batch, or calls that Intilery does not have
+		collect.RelayAccepted(w, uuid.NewString(), nil)
+		return nil
 	}
 	slices.SortFunc(parsed.Rejected, func(a, b collect.Rejection) int { return a.Index - b.Index })
 	collect.RelayAccepted(w, d.events[0].MessageID, parsed.Rejected)
