@@ -155,6 +155,7 @@ func TestSentAt(t *testing.T) {
 func FuzzStore(f *testing.F) {
 	f.Add(uint8(1), "Cart", "a", "u", `{"a":1}`, `{"path":"x"}`, `{"assetId":1}`, "utm", "/p?q=1")
 	f.Add(uint8(2), "Signed\u2028Up", "", "u\xff", ``, `{"a":"\ud800"}`, "{\"us\\u0065rId\":\"\xff\"}", "", "")
+	f.Add(uint8(Screen), "Cart", "a", "u", ``, `{"a":1}`, `{"name":"other","category":"c"}`, "", "")
 	f.Add(uint8(3), "", "a", "", ` { "x" : [ { } , "]" ] } `, ``, ` {} `, "\x00", "\"")
 	f.Fuzz(func(t *testing.T, typ uint8, name, anon, user, traits, props, extra, key, url string) {
 		e := &Event{
@@ -190,8 +191,8 @@ func FuzzStore(f *testing.F) {
 				t.Errorf("%s is %q, want %q: %s", k, got[k], v, sent)
 			}
 		}
-		own := map[Type]string{Page: props, Track: props, Identify: traits}[e.Type]
-		field := map[Type]string{Page: "properties", Track: "properties", Identify: "traits"}[e.Type]
+		own := map[Type]string{Page: props, Track: props, Screen: props, Identify: traits}[e.Type]
+		field := map[Type]string{Page: "properties", Track: "properties", Screen: "properties", Identify: "traits"}[e.Type]
 		members, isMap := got[field].(map[string]any)
 		if !isMap {
 			t.Fatalf("%s is not an object: %s", field, sent)
