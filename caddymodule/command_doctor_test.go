@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,5 +38,26 @@ func TestDoctorOfThisModule(t *testing.T) {
 				t.Errorf("printed %q", &out)
 			}
 		})
+	}
+}
+
+// The endpoint of this module passes, and its receiver gets one test event.
+func TestDoctorOfTheEndpoint(t *testing.T) {
+	r := newRig(t)
+	r.serve("intilery {\n\tcollect /x7 {\n\t\tkey public\n\t\ttag next hello.js\n\t}\n}\nheader Content-Type text/html\nrespond \"{http.intilery.snippet}\"")
+	var out bytes.Buffer
+	cmd := &cobra.Command{}
+	cmd.SetOut(&out)
+	code, err := examine(t.Context(), cmd, &doctor.Doctor{Collect: &doctor.Endpoint{Path: "/x7", Key: "public"}}, r.url, "")
+	if code != 0 || err != nil {
+		t.Errorf("exit code %d, %v; printed\n%s", code, err, &out)
+	}
+	for _, topic := range []string{"endpoint", "endpoint CORS", "endpoint script", "endpoint settings", "test event"} {
+		if !regexp.MustCompile(`(?m)^ok +` + topic + `  `).MatchString(out.String()) {
+			t.Errorf("no %q in\n%s", topic, &out)
+		}
+	}
+	if got := strings.Count(summary(r.calls(4)), "track:"+doctor.TestEvent); got != 1 {
+		t.Errorf("%d test events", got)
 	}
 }

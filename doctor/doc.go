@@ -10,12 +10,17 @@
 // caches in front of it do to the host, the scheme, the cookies and the caching
 // of its answers.
 //
-// It knows the site's cookie options and nothing else of its configuration. A
-// finding is a problem if identities are lost or mixed up by it, and a note if
-// that depends on something that cannot be seen from outside.
+// Of a collection endpoint it sees what the tag on a page sees: whether it answers,
+// which origins may send, the tag's script and its settings. With a key it sends one
+// event, named [TestEvent], which counts too.
+//
+// It knows the site's cookie options, the endpoint's path and key, and nothing else
+// of its configuration. A finding is a problem if identities or events are lost or
+// mixed up by it, and a note if that depends on something that cannot be seen from
+// outside.
 //
 // It assumes that the site treats it as a browser. It does not run scripts, so it
-// says nothing about a tag in the page, and it looks at one page only.
+// does not see what a tag in the page does, and it looks at one page only.
 //
 // Everything that a site or a name server sends is hostile until it is printed:
 // [Report.Write] and the errors of [Doctor.Examine] replace what a terminal could

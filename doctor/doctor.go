@@ -32,6 +32,9 @@ type Doctor struct {
 	// Cookies are the site's cookie options.
 	Cookies cookie.Config
 
+	// Collect is the site's collection endpoint, nil for none.
+	Collect *Endpoint
+
 	// Now is the clock by which lifetimes are judged. Default: [time.Now].
 	Now func() time.Time
 }
@@ -66,6 +69,7 @@ func (d *Doctor) examine(ctx context.Context, site, page *url.URL) (*Report, err
 		transport: d.Transport,
 		domain:    cookies.Domain,
 		cookies:   d.Cookies.WithDefaults(),
+		collect:   d.Collect,
 		now:       time.Now(),
 		report:    &Report{site: site.Redacted()},
 	}
@@ -91,6 +95,9 @@ func (d *Doctor) examine(ctx context.Context, site, page *url.URL) (*Report, err
 	ours := e.ownCookies(v)
 	e.network(v, ours)
 	e.nextVisits(v, ours)
+	if err := e.endpoint(ctx, v, site, page); err != nil {
+		return nil, err
+	}
 	e.report.lifetimes = lifetimesOf(ours, capped, e.now)
 	return e.report, nil
 }
@@ -101,6 +108,7 @@ type examination struct {
 	transport http.RoundTripper
 	domain    func(host string) string // the Domain attribute that is right for a Host
 	cookies   cookie.Config
+	collect   *Endpoint
 	now       time.Time
 	report    *Report
 }

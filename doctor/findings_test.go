@@ -45,7 +45,12 @@ func cookies(lines ...string) app { return secured(mints(lines...)) }
 // any of the others as "verdict topic: part of text fix: fix|".
 func examined(t *testing.T, site, page string, cfg cookie.Config, app app, want ...string) *Report {
 	t.Helper()
-	d := &Doctor{Resolver: home, Transport: app, Cookies: cfg, Now: time.Now}
+	return judged(t, &Doctor{Resolver: home, Transport: app, Cookies: cfg, Now: time.Now}, site, page, want...)
+}
+
+// judged is examined for a Doctor of any kind.
+func judged(t *testing.T, d *Doctor, site, page string, want ...string) *Report {
+	t.Helper()
 	r, err := d.Examine(t.Context(), address(t, site), address(t, page))
 	if err != nil {
 		t.Fatal(err)

@@ -68,36 +68,44 @@ func (e *examination) get(ctx context.Context, at *url.URL, browser http.CookieJ
 		"Upgrade-Insecure-Requests": {"1"},
 		"User-Agent":                {userAgent},
 	}
-	if at.Scheme == "https" || isLoopback(hostOf(at)) {
-		// Fetch Metadata is sent to trustworthy origins only.
+	if isTrustworthy(at) {
 		req.Header["Sec-Fetch-Dest"] = []string{"document"}
 		req.Header["Sec-Fetch-Mode"] = []string{"navigate"}
 		req.Header["Sec-Fetch-Site"] = []string{"none"}
 		req.Header["Sec-Fetch-User"] = []string{"?1"}
 	}
+	if a, err = e.send(req, browser); err != nil || a.status < 300 || a.status > 399 {
+		return a, nil, err
+	}
+	next, err = at.Parse(a.header.Get("Location"))
+	if err != nil || a.header.Get("Location") == "" || next.Scheme != "http" && next.Scheme != "https" || next.Host == "" {
+		return a, nil, nil
+	}
+	return a, next, nil
+}
+
+// send makes a request with a browser's cookies, which the answer updates.
+func (e *examination) send(req *http.Request, browser http.CookieJar) (a answer, err error) {
+	at := req.URL
 	for _, c := range browser.Cookies(at) {
 		req.AddCookie(c)
 	}
 	resp, err := e.transport.RoundTrip(req)
 	if err != nil {
-		return a, nil, fmt.Errorf("opening %s: %w", at.Redacted(), err)
+		return a, fmt.Errorf("opening %s: %w", at.Redacted(), err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return a, nil, fmt.Errorf("reading %s: %w", at.Redacted(), err)
+		return a, fmt.Errorf("reading %s: %w", at.Redacted(), err)
 	}
 	a = answer{url: at, status: resp.StatusCode, header: resp.Header, trailer: resp.Trailer, body: body, cookies: resp.Cookies()}
 	browser.SetCookies(at, a.cookies)
-	if a.status < 300 || a.status > 399 {
-		return a, nil, nil
-	}
-	next, err = resp.Location()
-	if err != nil || next.Scheme != "http" && next.Scheme != "https" || next.Host == "" {
-		return a, nil, nil
-	}
-	return a, next, nil
+	return a, nil
 }
+
+// isTrustworthy reports an address to which browsers send Fetch Metadata.
+func isTrustworthy(at *url.URL) bool { return at.Scheme == "https" || isLoopback(hostOf(at)) }
 
 // document judges what the visitor was shown.
 func (e *examination) document(site *url.URL, first *load) {

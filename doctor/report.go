@@ -58,7 +58,7 @@ func (r *Report) has(topic string, of ...verdict) bool {
 	})
 }
 
-// Problems returns how many findings lose identities or mix them up.
+// Problems returns how many findings lose identities or events, or mix them up.
 func (r *Report) Problems() (n int) {
 	for _, f := range r.findings {
 		if f.verdict == problem {
