@@ -128,17 +128,17 @@ func (c *collection) serve(target collect.Target) error {
 	}
 	// Refused where the server or the writer does not know it; it has limits of its own.
 	_ = http.NewResponseController(c.w).SetReadDeadline(now.Add(bodyTimeout))
-	body, release, err := collect.ReadBody(c.r, c.h.Collect.MaxBody, c.h.app.queue.intake.bodies)
+	body, err := collect.ReadBody(c.r, c.h.Collect.MaxBody, c.h.app.queue.intake.bodies)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer body.Release()
 	destination, ok := c.chooseDestination()
 	if !ok {
 		c.metrics().ignored.WithLabelValues("no_destination").Inc()
 		return &collect.Error{Status: http.StatusServiceUnavailable, Code: "no_destination", Message: "events are not taken here at present"}
 	}
-	if key, err = c.authorise(destination, key, body); err != nil {
+	if key, err = c.authorise(destination, key, body.Bytes); err != nil {
 		return err
 	}
 	if !c.server && !allowed {
@@ -146,7 +146,7 @@ func (c *collection) serve(target collect.Target) error {
 	}
 	// The body is read, and nothing after it waits for the client: what is here is
 	// taken although the client may be gone.
-	return c.take(body, target, destination, key, now)
+	return c.take(body.Bytes, target, destination, key, now)
 }
 
 // source says who sends the request, by what a page cannot forge: browsers write
@@ -308,17 +308,15 @@ func (c *collection) take(body []byte, target collect.Target, destination, key s
 		d.events = append(d.events, &e.Event)
 		index = append(index, e.Index)
 	}
-	refused := 0
-	d.refused = func(i int, err error) {
-		refused++
-		rejected := rejectionOf(index[i], err)
-		parsed.Rejected = append(parsed.Rejected, rejected)
-		count(rejected.Code, 1)
-	}
 	if err := x.h.app.queue.intake.take(x.h.app.queue.Forwarder, &d); err != nil {
 		return err
 	}
-	x.events = len(d.events) - refused - d.repeats
+	for _, refused := range d.refused {
+		rejected := rejectionOf(index[refused.i], refused.err)
+		parsed.Rejected = append(parsed.Rejected, rejected)
+		count(rejected.Code, 1)
+	}
+	x.events = len(d.events) - len(d.refused) - d.repeats
 	count("taken", x.events)
 	count("repeat", d.repeats)
 	count("page_sent", late)
@@ -347,8 +345,8 @@ func (c *collection) gate(parsed *collect.Parsed, now time.Time) (why string, er
 	if n > 0 && parsed.Events[0].AnonymousID != "" {
 		id = parsed.Events[0].AnonymousID
 	}
-	if id != "" && n > 0 { // a copy, or what is remembered would keep the body
-		if err := c.limited(sender{anonymousID: strings.Clone(id)}, n, now); err != nil {
+	if id != "" && n > 0 {
+		if err := c.limited(sender{anonymousID: id}, n, now); err != nil {
 			return "", err
 		}
 	}

@@ -37,6 +37,9 @@ type counted struct {
 
 func (c *counted) WriteHeader(status int) { c.status = status }
 
+// SetReadDeadline is what a server's writer has.
+func (*counted) SetReadDeadline(time.Time) error { return nil }
+
 const idDigits = 12
 
 func newBenchClient(b *testing.B, n int, cookies []string) *benchClient {

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -62,6 +63,7 @@ func senderAt(ip string) sender {
 func (l *senderLimits) allow(s sender, n int, now time.Time) (retryAfter int) {
 	limiter, known := l.senders.Get(s)
 	if !known {
+		s.anonymousID = strings.Clone(s.anonymousID) // or it would keep the body it is of
 		fresh := rate.NewLimiter(l.rate, l.burst)
 		if earlier, there, _ := l.senders.PeekOrAdd(s, fresh); there {
 			limiter = earlier

@@ -40,6 +40,7 @@ type intake struct {
 	bodies *semaphore.Weighted
 	wait   time.Duration // of a sender
 	seed   maphash.Seed
+	timers sync.Pool // of senders who wait
 
 	mu             sync.Mutex
 	open           map[uint64]*queue.Receipt // captured, without an outcome
@@ -71,7 +72,13 @@ type delivery struct {
 	events              []*event.Event
 
 	repeats int
-	refused func(i int, err error) // is told of an event that cannot be taken
+	refused []refusedEvent
+}
+
+// refusedEvent is one of a delivery that the queue can never take, and why.
+type refusedEvent struct {
+	i   int // in events
+	err error
 }
 
 // rejectionOf names an event that the queue refuses.
@@ -110,23 +117,43 @@ func (in *intake) take(f capturer, d *delivery) error {
 		}
 		switch {
 		case errors.Is(err, event.ErrTooLarge), errors.Is(err, event.ErrInvalid):
-			d.refused(i, err)
+			d.refused = append(d.refused, refusedEvent{i, err})
 		case err != nil:
 			failed = errNotDurable
 		}
 	}
 	mine.receipt.Seal()
 	deadline := time.Now().Add(in.wait)
-	if err := mine.receipt.WaitFor(in.wait); err != nil {
+	if !in.await(mine.receipt, in.wait) {
 		failed = errNotDurable
 	}
 	in.settle(mine)
 	for _, other := range others {
-		if other.WaitFor(time.Until(deadline)) != nil {
+		if !in.await(other, time.Until(deadline)) {
 			failed = errNotDurable
 		}
 	}
 	return failed
+}
+
+// await waits until the events of a receipt have an outcome, at most for a time, and
+// reports whether they are durable.
+func (in *intake) await(r *queue.Receipt, d time.Duration) bool {
+	if !r.Ended() && d > 0 {
+		t, _ := in.timers.Get().(*time.Timer)
+		if t == nil {
+			t = time.NewTimer(d)
+		} else {
+			t.Reset(d)
+		}
+		select {
+		case <-r.Done():
+		case <-t.C:
+		}
+		t.Stop() // and its channel is empty
+		in.timers.Put(t)
+	}
+	return r.Ended() && r.Wait(context.Background()) == nil
 }
 
 func (in *intake) key(d *delivery, e *event.Event) uint64 {

@@ -132,10 +132,8 @@ func TestIntakeNeverAcknowledgesFalsely(t *testing.T) {
 func TestIntakeRefused(t *testing.T) {
 	in, q := newIntake(), &slowQueue{err: fmt.Errorf("wrapped: %w", event.ErrTooLarge)}
 	d := deliveryOf("a", "m1")
-	var refused error
-	d.refused = func(i int, err error) { refused = err }
-	if err := in.take(q, d); err != nil || !errors.Is(refused, event.ErrTooLarge) {
-		t.Errorf("%v, %v", err, refused)
+	if err := in.take(q, d); err != nil || len(d.refused) != 1 || !errors.Is(d.refused[0].err, event.ErrTooLarge) {
+		t.Errorf("%v, %v", err, d.refused)
 	}
 	q.err = forwarder.ErrFull
 	if err := in.take(q, deliveryOf("a", "m1")); !errors.Is(err, errNotDurable) || len(in.open) != 0 {

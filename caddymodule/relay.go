@@ -114,12 +114,12 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 	}
 	now := time.Now()
 	_ = http.NewResponseController(w).SetReadDeadline(now.Add(bodyTimeout)) // see collection.serve
-	body, release, err := collect.ReadBody(r, relayBody, re.app.queue.intake.bodies)
+	body, err := collect.ReadBody(r, relayBody, re.app.queue.intake.bodies)
 	if err != nil {
 		return err
 	}
-	defer release()
-	parsed, err := collect.ParseRelay(body, target, now)
+	defer body.Release()
+	parsed, err := collect.ParseRelay(body.Bytes, target, now)
 	if err != nil {
 		return err
 	}
@@ -139,20 +139,18 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 		}
 		d.events = append(d.events, e)
 	}
-	d.refused = func(i int, err error) {
-		rejected := rejectionOf(parsed.Events[i].Index, err)
-		parsed.Rejected = append(parsed.Rejected, rejected)
-		count(rejected.Code, 1)
-	}
-	before := len(parsed.Rejected)
 	if err := re.app.queue.intake.take(re.app.queue.Forwarder, &d); err != nil {
 		return err
 	}
-	refused := len(parsed.Rejected) - before
-	count("taken", len(d.events)-refused-d.repeats)
+	for _, refused := range d.refused {
+		rejected := rejectionOf(parsed.Events[refused.i].Index, refused.err)
+		parsed.Rejected = append(parsed.Rejected, rejected)
+		count(rejected.Code, 1)
+	}
+	count("taken", len(d.events)-len(d.refused)-d.repeats)
 	count("repeat", d.repeats)
 	switch {
-	case len(parsed.Rejected) > 0 && len(d.events) == refused:
+	case len(parsed.Rejected) > 0 && len(d.events) == len(d.refused):
 		return collect.RejectionError(parsed.Rejected)
 	case len(d.events) == 0: // an empty batch, or calls that Intilery does not have
 		collect.RelayAccepted(w, uuid.NewString(), nil)

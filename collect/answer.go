@@ -113,10 +113,13 @@ func listed(rejected []Rejection) []Rejection {
 }
 
 func write(w http.ResponseWriter, status int, a answer) {
-	h := w.Header() // the names are canonical, and the values shared
-	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
+	h := w.Header() // the names are canonical
+	// Values of their own, because handlers in front may edit them where they are.
+	values := []string{"application/json", "no-store", "nosniff", ""}
+	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	if a.Success && a.EventID == "" && a.Rejected == nil {
-		h["Content-Length"] = successLength
+		values[3] = successLength
+		h["Content-Length"] = values[3:4:4]
 		w.WriteHeader(status)
 		_, _ = w.Write(success) // the client may be gone
 		return
@@ -132,9 +135,5 @@ func write(w http.ResponseWriter, status int, a answer) {
 
 var (
 	success       = []byte(`{"success":true}`)
-	successLength = []string{strconv.Itoa(len(success))}
-
-	typeJSON = []string{"application/json"}
-	noStore  = []string{"no-store"}
-	noSniff  = []string{"nosniff"}
+	successLength = strconv.Itoa(len(success))
 )

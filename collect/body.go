@@ -28,50 +28,67 @@ const (
 )
 
 // ReadBody reads a request's body and inflates it (gzip, zstd), up to max bytes. The
-// content type does not matter: browsers send text/plain to avoid a preflight.
-// Release gives its memory back; it is called by ReadBody itself when there is an
-// error, which is an *Error.
-func ReadBody(r *http.Request, max int64, m Memory) (body []byte, release func(), err error) {
+// content type does not matter: browsers send text/plain to avoid a preflight. The
+// caller releases the body; after an error, which is an *Error, there is none.
+func ReadBody(r *http.Request, max int64, m Memory) (Body, error) {
 	if r.ContentLength > max {
-		return nil, nil, tooLarge(max)
+		return Body{}, tooLarge(max)
 	}
 	in := &bounded{r: r.Body, left: max}
 	from, closed, err := inflate(r, in)
 	if err != nil {
-		return nil, nil, err
+		return Body{}, err
 	}
 	defer closed()
-	var taken int64
-	release = func() { m.Release(taken) }
+	first := int64(firstBytes)
+	if from == io.Reader(in) && 0 < r.ContentLength && r.ContentLength < first {
+		first = r.ContentLength + 1 // and the end is seen without more
+	}
+	body := Body{memory: m}
+	buf, err := body.read(from, min(first, max+1), max)
+	if err == nil {
+		if body.Bytes = bytes.TrimSpace(bytes.TrimPrefix(buf, bom)); len(body.Bytes) > 0 {
+			return body, nil
+		}
+		err = &Error{Status: http.StatusBadRequest, Code: "empty", Message: "the body is empty; send JSON"}
+	}
+	body.Release()
+	return Body{}, err
+}
+
+// Body is a body that was read, and the memory that it takes.
+type Body struct {
+	Bytes  []byte
+	memory Memory
+	taken  int64
+}
+
+// Release gives the memory back.
+func (b *Body) Release() { b.memory.Release(b.taken) }
+
+// read reads to the end, first into as many bytes as size says.
+func (b *Body) read(from io.Reader, size, max int64) ([]byte, error) {
 	var buf []byte
 	for {
 		if len(buf) == cap(buf) {
-			size := min(2*int64(cap(buf)), max+1)
-			if size == 0 {
-				size = min(firstBytes, max+1)
+			if buf != nil {
+				size = min(2*size, max+1)
 			}
-			if !m.TryAcquire(size - taken) {
-				release()
-				return nil, nil, &Error{Status: http.StatusTooManyRequests, Code: "busy", Message: "too many bodies at once; send it again", RetryAfter: 1}
+			if !b.memory.TryAcquire(size - b.taken) {
+				return nil, &Error{Status: http.StatusTooManyRequests, Code: "busy", Message: "too many bodies at once; send it again", RetryAfter: 1}
 			}
-			taken = size
+			b.taken = size
 			buf = append(make([]byte, 0, size), buf...)
 		}
 		n, err := from.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
 		case int64(len(buf)) > max || errors.Is(err, errTooLong):
-			release()
-			return nil, nil, tooLarge(max)
+			return nil, tooLarge(max)
 		case errors.Is(err, io.EOF):
-			if body = bytes.TrimSpace(bytes.TrimPrefix(buf, bom)); len(body) == 0 {
-				release()
-				return nil, nil, &Error{Status: http.StatusBadRequest, Code: "empty", Message: "the body is empty; send JSON"}
-			}
-			return body, release, nil
+			return buf, nil
 		case err != nil:
-			release()
-			return nil, nil, &Error{Status: http.StatusBadRequest, Code: "unreadable", Message: "the body ends early or is not encoded as Content-Encoding says"}
+			return nil, &Error{Status: http.StatusBadRequest, Code: "unreadable", Message: "the body ends early or is not encoded as Content-Encoding says"}
 		}
 	}
 }

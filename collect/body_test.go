@@ -83,8 +83,8 @@ func TestReadBody(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			memory := semaphore.NewWeighted(1 << 20)
-			body, release, err := ReadBody(request(bytes.NewReader(test.body), test.coding), max, memory)
-			got := string(body)
+			body, err := ReadBody(request(bytes.NewReader(test.body), test.coding), max, memory)
+			got := string(body.Bytes)
 			if err != nil {
 				var e *Error
 				if !errors.As(err, &e) {
@@ -92,7 +92,7 @@ func TestReadBody(t *testing.T) {
 				}
 				got = e.Code
 			} else {
-				release()
+				body.Release()
 			}
 			if got != test.want {
 				t.Errorf("%.40q, want %.40q", got, test.want)
@@ -108,7 +108,7 @@ func TestReadBody(t *testing.T) {
 // is an error, and without memory the client comes again.
 func TestReadBodyRefuses(t *testing.T) {
 	code := func(r *http.Request, m Memory) string {
-		_, _, err := ReadBody(r, 1000, m)
+		_, err := ReadBody(r, 1000, m)
 		var e *Error
 		if !errors.As(err, &e) {
 			return ""
@@ -131,11 +131,11 @@ func TestReadBodyRefuses(t *testing.T) {
 // A body takes memory as it comes, not as it may become.
 func TestReadBodyGrows(t *testing.T) {
 	memory := semaphore.NewWeighted(1 << 20)
-	_, release, err := ReadBody(request(strings.NewReader("{}"), ""), 512<<10, memory)
+	body, err := ReadBody(request(strings.NewReader("{}"), ""), 512<<10, memory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer body.Release()
 	if !memory.TryAcquire(1<<20 - firstBytes) {
 		t.Error("two bytes take more than the first step")
 	}
@@ -147,16 +147,16 @@ func FuzzReadBody(f *testing.F) {
 		f.Add(coding, gzipped(f, `{"a":"b"}`))
 		f.Add(coding, zstded(f, `{"a":"b"}`))
 	}
-	f.Fuzz(func(t *testing.T, coding string, body []byte) {
+	f.Fuzz(func(t *testing.T, coding string, sent []byte) {
 		memory := semaphore.NewWeighted(1 << 20)
-		r := request(bytes.NewReader(body), "")
+		r := request(bytes.NewReader(sent), "")
 		r.Header["Content-Encoding"] = []string{coding}
-		text, release, err := ReadBody(r, 1000, memory)
+		body, err := ReadBody(r, 1000, memory)
 		if err == nil {
-			if len(text) > 1000 || len(text) == 0 {
-				t.Errorf("%d bytes", len(text))
+			if n := len(body.Bytes); n > 1000 || n == 0 {
+				t.Errorf("%d bytes", n)
 			}
-			release()
+			body.Release()
 		}
 		if !memory.TryAcquire(1 << 20) {
 			t.Error("memory is not given back")

@@ -100,7 +100,7 @@ type parser struct {
 
 func (p *parser) parse() (Parsed, error) {
 	switch {
-	case event.Depth(p.body) > maxDepth:
+	case event.Deeper(p.body, maxDepth):
 		return Parsed{}, refused(codeTooDeep, "", fmt.Sprintf("nested deeper than %d", maxDepth))
 	case !utf8.Valid(p.body) || !gjson.ValidBytes(p.body):
 		return Parsed{}, refused(codeMalformed, "", "the body is not JSON in UTF-8")
@@ -200,7 +200,7 @@ func (p *parser) read(e *Event, object gjson.Result) error {
 	if len(object.Raw) > p.MaxEvent {
 		return &fault{codeTooLarge, "", fmt.Sprintf("over %d bytes", p.MaxEvent)}
 	}
-	if event.Depth(p.bytes(object)) > event.MaxDepth {
+	if event.Deeper(p.bytes(object), event.MaxDepth) {
 		return &fault{codeTooDeep, "", fmt.Sprintf("nested deeper than %d", event.MaxDepth)}
 	}
 	m := &p.m

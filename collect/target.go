@@ -41,6 +41,9 @@ var targets = map[string]Target{
 // v1, and Intilery's own below cdp/events/segment. Doubled and trailing slashes do
 // not matter.
 func TargetOf(rest string) Target {
+	if t, ok := targets[strings.TrimPrefix(strings.TrimPrefix(rest, "/"), "v1/")]; ok {
+		return t // as SDKs write it
+	}
 	parts := strings.FieldsFunc(rest, func(c rune) bool { return c == '/' })
 	if len(parts) > 0 && parts[0] == "v1" {
 		parts = parts[1:]

@@ -62,7 +62,7 @@ func age(at, now int64) time.Duration {
 
 // encode writes the keeper's plain text. Its IDs must be valid.
 func (k *keeper) encode() []byte {
-	b := make([]byte, 2, maxPlainLen-MaxDeferredLen+len(k.deferred))
+	b := make([]byte, 2, maxPlainLen-maxIDLen-MaxUserIDLen-MaxDeferredLen+len(k.anonymousID)+len(k.userID)+len(k.deferred))
 	flags := uint16(k.consent) << consentShift
 	b = appendTime(b, k.issued)
 	b = appendTime(b, k.seen)

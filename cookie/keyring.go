@@ -99,10 +99,14 @@ func NewKeyring(keys ...[]byte) (*Keyring, error) {
 // same name and site.
 func (k *Keyring) seal(plain []byte, name, site string) string {
 	key := k.keys[0]
-	box := make([]byte, 0, sealOverhead+len(plain))
-	box = append(box, sealVersion, key.id[0], key.id[1])
-	aad := appendContext(nil, box, name, site)
-	return sealEncoding.EncodeToString(key.aead.Seal(box, nil, plain, aad))
+	n := sealOverhead + len(plain)
+	encoded := sealEncoding.EncodedLen(n)
+	buf := make([]byte, 0, n+max(encoded, sealHeader+len(name)+1+len(site)))
+	box := append(buf, sealVersion, key.id[0], key.id[1])
+	// What follows the box is first its context and then its text.
+	aad := appendContext(buf[n:n], box, name, site)
+	box = key.aead.Seal(box, nil, plain, aad)
+	return string(sealEncoding.AppendEncode(box[n:], box))
 }
 
 // open returns what was sealed, or false for anything that a key of this ring

@@ -22,6 +22,10 @@ type setter struct {
 	secure  bool
 	now     time.Time
 	cookies []string
+
+	// The date of the last cookie, because most have the same.
+	life time.Duration
+	date [len(http.TimeFormat)]byte
 }
 
 func (rv *Resolver) setter(r Request) *setter {
@@ -54,7 +58,11 @@ func (w *setter) add(name, value, domain string, life time.Duration, httpOnly bo
 	// browser's clock. Expires is for what is older.
 	b = append(b, "; Expires="...)
 	if life > 0 {
-		b = w.now.Add(life).UTC().AppendFormat(b, http.TimeFormat)
+		if life != w.life {
+			w.life = life
+			w.now.Add(life).UTC().AppendFormat(w.date[:0], http.TimeFormat)
+		}
+		b = append(b, w.date[:]...)
 	} else {
 		b = append(b, "Thu, 01 Jan 1970 00:00:01 GMT"...)
 	}

@@ -190,7 +190,7 @@ func (e *Event) Validate() error {
 		raw  json.RawMessage
 	}{{"traits", e.Traits}, {"properties", e.Properties}, {"extra fields", e.Extra}, {"context", e.Context.Own}} {
 		switch {
-		case Depth(m.raw) > MaxDepth:
+		case Deeper(m.raw, MaxDepth):
 			return fmt.Errorf("%w: %s: nested deeper than %d", ErrInvalid, m.name, MaxDepth)
 		case !isObject(m.raw):
 			return fmt.Errorf("%w: %s: not a JSON object", ErrInvalid, m.name)

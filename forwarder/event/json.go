@@ -13,6 +13,15 @@ func isObject(raw json.RawMessage) bool {
 	return len(raw) == 0 || gjson.ValidBytes(raw) && bytes.TrimSpace(raw)[0] == '{'
 }
 
+// Deeper reports whether objects and arrays are nested deeper than most in raw. It
+// takes any bytes.
+func Deeper(raw []byte, most int) bool {
+	// What has few brackets is not read byte by byte.
+	return bytes.Count(raw, open)+bytes.Count(raw, openArray) > most && Depth(raw) > most
+}
+
+var open, openArray = []byte("{"), []byte("[")
+
 // Depth returns how deep objects and arrays are nested in raw. It takes any bytes
 // and, unlike a parser, no more stack for deeper ones.
 func Depth(raw []byte) (most int) {

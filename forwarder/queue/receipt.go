@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"sync/atomic"
-	"time"
 )
 
 // Receipt tells its waiters when records that were appended with it have become
@@ -44,21 +43,8 @@ func (r *Receipt) Wait(ctx context.Context) error {
 	return nil
 }
 
-// WaitFor is Wait for a time, after which it returns context.DeadlineExceeded.
-func (r *Receipt) WaitFor(d time.Duration) error {
-	if !r.Ended() && d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-r.done:
-		case <-t.C:
-		}
-	}
-	if !r.Ended() {
-		return context.DeadlineExceeded
-	}
-	return r.Wait(context.Background())
-}
+// Done is closed when Wait has nothing to wait for any more.
+func (r *Receipt) Done() <-chan struct{} { return r.done }
 
 // Ended reports whether Wait has nothing to wait for any more.
 func (r *Receipt) Ended() bool {
