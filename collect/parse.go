@@ -73,7 +73,7 @@ type Event struct {
 	PagePath string // of the page it is about; "" where it is not known
 }
 
-// Parse reads a body. An *Error says that nothing of it can be read; a bad event is
+// Parse reads a body, which it may change. An *Error says that nothing of it can be read; a bad event is
 // among the rejected, and loses no other.
 func Parse(body []byte, t Target, o Options) (Parsed, error) {
 	return (&parser{Options: o, body: body, target: t}).parse()
@@ -104,6 +104,9 @@ func (p *parser) parse() (Parsed, error) {
 		return Parsed{}, refused(codeTooDeep, "", fmt.Sprintf("nested deeper than %d", maxDepth))
 	case !utf8.Valid(p.body) || !gjson.ValidBytes(p.body):
 		return Parsed{}, refused(codeMalformed, "", "the body is not JSON in UTF-8")
+	}
+	if !p.relay {
+		scrub(p.body)
 	}
 	root := gjson.ParseBytes(p.body)
 	if !root.IsObject() {

@@ -13,14 +13,18 @@ const clockTolerance = 5 * time.Minute
 // when reads the times and corrects them.
 func (p *parser) when(e *Event, m *members) error {
 	e.OriginalTimestamp = short(m.originalTimestamp)
+	said := m.timestamp
+	if _, ok := parseTime(e.OriginalTimestamp); ok && said.Type == gjson.Null && !p.relay {
+		said = m.originalTimestamp // RudderStack's SDKs leave the other to the receiver
+	}
 	switch {
-	case m.timestamp.Type == gjson.Null:
+	case said.Type == gjson.Null:
 		e.Timestamp = p.Now
 		return nil
-	case m.timestamp.Type != gjson.String:
+	case said.Type != gjson.String:
 		return &fault{codeWrongType, "timestamp", "use a string in ISO 8601"}
 	}
-	at, ok := parseTime(m.timestamp.Str)
+	at, ok := parseTime(said.Str)
 	if !ok {
 		return &fault{codeBadTime, "timestamp", "use ISO 8601 with a time zone, such as 2026-01-31T12:00:00.000Z"}
 	}
