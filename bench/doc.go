@@ -5,6 +5,7 @@
 //	site    reverse_proxy with and without the module, as whole processes
 //	queue   durable capture: our log, raw append, the OpenTelemetry Collector, NATS
 //	live    capture to acknowledged at a steady pace, in turn with an earlier revision
+//	collect the endpoint, with the commit waited for, beside a plain respond
 //	backlog start with a full queue, its memory, and how fast it is sent
 //
 // Everything runs on one machine, so the ratios within one run are what to

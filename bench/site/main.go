@@ -28,6 +28,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/intilery/caddy-intilery/bench/internal/caddy"
+	"github.com/intilery/caddy-intilery/bench/internal/load"
 	"github.com/intilery/caddy-intilery/bench/internal/loopback"
 	"github.com/intilery/caddy-intilery/bench/internal/measure"
 )
@@ -157,7 +158,7 @@ func measureAll(ctx context.Context, o options, sides [2]*side, rec *receiver) e
 	}{{"documents", documents, 1}, {"mix of 1 document and 4 assets", mix, 1 + assetsPerDocument}} {
 		requests := o.requests / w.cycle * w.cycle
 		flood := func(s *side) (*round, error) {
-			l := load{address: s.Site, requests: w.requests(s.Site, s.cookies), count: requests, concurrency: o.concurrency}
+			l := load.Load{Address: s.Site, Requests: load.InTurn(w.requests(s.Site, s.cookies)), Count: requests, Concurrency: o.concurrency}
 			return play(ctx, s.Process, l, requests/w.cycle, rec)
 		}
 		if err := compare(w.name, o.rounds, sides, flood); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/intilery/caddy-intilery/bench/internal/load"
 	"github.com/intilery/caddy-intilery/bench/internal/measure"
 )
 
@@ -69,7 +70,7 @@ func paced(ctx context.Context, o options, sides [2]*side, rec *receiver) error 
 	var rounds [2]*round
 	for i, s := range sides {
 		count := int(o.paced.Seconds() * float64(o.rate))
-		l := load{address: s.Site, requests: documents(s.Site, s.cookies), count: count, concurrency: o.concurrency, perSecond: o.rate}
+		l := load.Load{Address: s.Site, Requests: load.InTurn(documents(s.Site, s.cookies)), Count: count, Concurrency: o.concurrency, PerSecond: o.rate}
 		r, err := play(ctx, s.Process, l, count, rec)
 		if err != nil {
 			return err

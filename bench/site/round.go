@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/bench/internal/caddy"
+	"github.com/intilery/caddy-intilery/bench/internal/load"
 	"github.com/intilery/caddy-intilery/bench/internal/measure"
 )
 
@@ -32,13 +33,13 @@ const drainPatience = 10 * time.Second
 // play runs l against c. With the module, it then waits until the receiver has
 // as many more events as documents were sent, so that the cost of delivery is
 // on the bill of the round that caused it, and not on the next one's.
-func play(ctx context.Context, c *caddy.Process, l load, docs int, rec *receiver) (*round, error) {
+func play(ctx context.Context, c *caddy.Process, l load.Load, docs int, rec *receiver) (*round, error) {
 	before, err := measure.CPU(c.PID())
 	if err != nil {
 		return nil, err
 	}
 	seen := rec.events()
-	r := &round{name: c.Name, requests: l.count}
+	r := &round{name: c.Name, requests: l.Count}
 	sampling, stop := context.WithCancel(ctx)
 	sampled := make(chan struct{})
 	go func() {
@@ -55,14 +56,14 @@ func play(ctx context.Context, c *caddy.Process, l load, docs int, rec *receiver
 			}
 		}
 	}()
-	res, err := l.run(ctx)
+	res, err := l.Run(ctx)
 	stop()
 	<-sampled
 	if err != nil {
 		return nil, fmt.Errorf("load on Caddy %s the module: %w", c.Name, err)
 	}
-	r.latencies = res.latencies
-	r.perSecond = float64(l.count) / res.elapsed.Seconds()
+	r.latencies = res.Latencies
+	r.perSecond = float64(l.Count) / res.Elapsed.Seconds()
 	if c.Name == with {
 		r.missing = await(ctx, rec, seen+uint64(docs))
 	}

@@ -27,10 +27,12 @@ import (
 
 // Options say what to start.
 type Options struct {
-	Binary   string
-	Dir      string // for everything that this Caddy keeps
-	Name     string // of it, in errors and as a folder in Dir
-	Upstream string // host:port behind reverse_proxy
+	Binary string
+	Dir    string // for everything that this Caddy keeps
+	Name   string // of it, in errors and as a folder in Dir
+	// Upstream is the host:port behind reverse_proxy, and Site, if it is not empty,
+	// what is in the site block in place of that and of the directive.
+	Upstream, Site string
 	// Receiver is the host:port that events go to. Empty leaves the module out.
 	Receiver string
 	// DataDir is the module's data_dir. Default: a folder of its own.
@@ -54,7 +56,10 @@ type Process struct {
 
 // config is the same site with and without the module.
 func config(c *Process, o Options, dir string) string {
-	global, directive := "", ""
+	global, site := "", o.Site
+	if site == "" {
+		site = fmt.Sprintf("\treverse_proxy %s\n", o.Upstream)
+	}
 	if o.Receiver != "" {
 		size := ""
 		if o.MaxSize != 0 {
@@ -62,11 +67,13 @@ func config(c *Process, o Options, dir string) string {
 		}
 		global = fmt.Sprintf("\tintilery {\n\t\tclient_id bench\n\t\tauth_token bench\n\t\tendpoint http://%s\n\t\tdata_dir %s\n%s\t}\n",
 			o.Receiver, o.DataDir, size)
-		directive = "\tintilery\n"
+		if o.Site == "" {
+			site = "\tintilery\n" + site
+		}
 	}
 	return fmt.Sprintf("{\n\tadmin %s\n\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n\tservers {\n\t\tprotocols h1\n\t}\n"+
-		"\tgrace_period 1s\n\tstorage file_system %s\n%s}\nhttp://%s {\n%s\treverse_proxy %s\n}\n",
-		c.admin, filepath.Join(dir, "storage"), global, c.Site, directive, o.Upstream)
+		"\tgrace_period 1s\n\tstorage file_system %s\n%s}\nhttp://%s {\n%s}\n",
+		c.admin, filepath.Join(dir, "storage"), global, c.Site, site)
 }
 
 // Check returns an error that says what to do when there is no binary.

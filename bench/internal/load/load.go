@@ -1,6 +1,9 @@
 //go:build linux
 
-package main
+// Package load sends HTTP/1.1 requests over kept connections. The generator shares
+// the machine with what it measures, so it does as little as it can: requests are
+// bytes, and of an answer only the status and the length are read.
+package load
 
 import (
 	"bufio"
@@ -16,40 +19,45 @@ import (
 	"time"
 )
 
-// The generator shares the machine with what it measures, so it does as little
-// as it can: requests are made beforehand, connections are kept, and of an
-// answer only the status and the length are read.
-
-// load is one run of requests.
-type load struct {
-	address     string
-	requests    [][]byte // sent in turn
-	count       int      // how many in all
-	concurrency int
-	perSecond   int // 0: as fast as answers come
+// Load is one run of requests.
+type Load struct {
+	Address string
+	// Requests is called for each connection. What it returns makes request i, which
+	// lasts until it makes the next one.
+	Requests    func() func(i int) []byte
+	Count       int // of requests
+	Concurrency int // of connections
+	PerSecond   int // 0: as fast as answers come
 }
 
-// result is what came of it.
-type result struct {
-	elapsed   time.Duration
-	latencies []int32 // microseconds
+// InTurn is a Load's Requests for those that are made beforehand.
+func InTurn(requests [][]byte) func() func(int) []byte {
+	return func() func(int) []byte {
+		return func(i int) []byte { return requests[i%len(requests)] }
+	}
 }
 
-// run sends count requests and returns an error unless each was answered 200.
+// Result is what came of a Load.
+type Result struct {
+	Elapsed   time.Duration
+	Latencies []int32 // microseconds
+}
+
+// Run sends count requests and returns an error unless each was answered 200.
 // A paced request's latency counts from when it was due.
-func (l load) run(ctx context.Context) (result, error) {
+func (l Load) Run(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
 		next atomic.Int64
 		wg   sync.WaitGroup
-		lat  = make([][]int32, l.concurrency)
-		errs = make([]error, l.concurrency)
+		lat  = make([][]int32, l.Concurrency)
+		errs = make([]error, l.Concurrency)
 	)
 	start := time.Now()
-	for w := range l.concurrency {
+	for w := range l.Concurrency {
 		wg.Go(func() {
-			lat[w] = make([]int32, 0, l.count/l.concurrency*2)
+			lat[w] = make([]int32, 0, l.Count/l.Concurrency*2)
 			errs[w] = l.worker(ctx, start, &next, &lat[w])
 			if errs[w] != nil {
 				cancel()
@@ -57,31 +65,32 @@ func (l load) run(ctx context.Context) (result, error) {
 		})
 	}
 	wg.Wait()
-	res := result{elapsed: time.Since(start)}
+	res := Result{Elapsed: time.Since(start)}
 	for _, part := range lat {
-		res.latencies = append(res.latencies, part...)
+		res.Latencies = append(res.Latencies, part...)
 	}
 	return res, errors.Join(errs...)
 }
 
-func (l load) worker(ctx context.Context, start time.Time, next *atomic.Int64, lat *[]int32) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.address)
+func (l Load) worker(ctx context.Context, start time.Time, next *atomic.Int64, lat *[]int32) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.Address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 16<<10)
+	request := l.Requests()
 	for ctx.Err() == nil {
 		i := int(next.Add(1)) - 1
-		if i >= l.count {
+		if i >= l.Count {
 			return nil
 		}
 		due := time.Now()
-		if l.perSecond > 0 {
-			due = start.Add(time.Duration(i) * time.Second / time.Duration(l.perSecond))
+		if l.PerSecond > 0 {
+			due = start.Add(time.Duration(i) * time.Second / time.Duration(l.PerSecond))
 			time.Sleep(time.Until(due))
 		}
-		if _, err := conn.Write(l.requests[i%len(l.requests)]); err != nil {
+		if _, err := conn.Write(request(i)); err != nil {
 			return err
 		}
 		if err := readAnswer(r); err != nil {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package load
 
 import (
 	"bufio"
@@ -36,11 +36,11 @@ func TestReadAnswer(t *testing.T) {
 
 // Each request of a bounded run is sent once and has its latency.
 func TestRunSendsCount(t *testing.T) {
-	var served, documents atomic.Int64
+	var served, first atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served.Add(1)
-		if r.Header.Get("Sec-Fetch-Dest") == "document" {
-			documents.Add(1)
+		if r.URL.Path == "/first" {
+			first.Add(1)
 		}
 		w.Header().Set("Content-Length", "2")
 		w.Write([]byte("ok"))
@@ -49,15 +49,15 @@ func TestRunSendsCount(t *testing.T) {
 	address := strings.TrimPrefix(srv.URL, "http://")
 	for _, perSecond := range []int{0, 20_000} {
 		served.Store(0)
-		documents.Store(0)
-		l := load{address: address, requests: mix(address, []string{"a=b"}), count: 1000, concurrency: 8, perSecond: perSecond}
-		res, err := l.run(t.Context())
+		first.Store(0)
+		l := Load{Address: address, Requests: InTurn([][]byte{get("/first"), get("/second")}), Count: 1000, Concurrency: 8, PerSecond: perSecond}
+		res, err := l.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if served.Load() != 1000 || len(res.latencies) != 1000 || documents.Load() != 200 {
-			t.Errorf("served %d, of them %d documents, with %d latencies; want 1000, 200, 1000",
-				served.Load(), documents.Load(), len(res.latencies))
+		if served.Load() != 1000 || len(res.Latencies) != 1000 || first.Load() != 500 {
+			t.Errorf("served %d, of them %d the first, with %d latencies; want 1000, 500, 1000",
+				served.Load(), first.Load(), len(res.Latencies))
 		}
 	}
 }
@@ -66,8 +66,10 @@ func TestRunReportsRefusals(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	defer srv.Close()
 	address := strings.TrimPrefix(srv.URL, "http://")
-	l := load{address: address, requests: documents(address, []string{""}), count: 10, concurrency: 2}
-	if _, err := l.run(t.Context()); err == nil || !strings.Contains(err.Error(), "404") {
+	l := Load{Address: address, Requests: InTurn([][]byte{get("/")}), Count: 10, Concurrency: 2}
+	if _, err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("error %v, want one that names the 404", err)
 	}
 }
+
+func get(path string) []byte { return []byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n") }
