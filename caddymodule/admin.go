@@ -139,7 +139,7 @@ func status(r *http.Request, live []liveQueue) (any, error) {
 		Queues  []queueStatus `json:"queues"`
 	}{version(), []queueStatus{}}
 	for _, q := range live {
-		answer.Queues = append(answer.Queues, newQueueStatus(q.dir, q.stats))
+		answer.Queues = append(answer.Queues, newQueueStatus(q.dir, q.stats, q.tally.status()))
 	}
 	return answer, nil
 }

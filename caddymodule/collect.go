@@ -73,7 +73,7 @@ func (c *collection) refuse(err error) {
 		e = &collect.Error{Status: http.StatusServiceUnavailable, Code: "not_durable",
 			Message: "the events are not durable yet; send them again", RetryAfter: 5}
 	}
-	c.metrics().refused.WithLabelValues(e.Code).Inc()
+	c.h.app.queue.tally.refused(c.metrics().refused, e.Code)
 	if fix, ok := collectFixes[e.Code]; ok {
 		c.h.warn(c.r, warnCollect+e.Code, "a request to the collection endpoint was refused: "+fix, zap.Int("status", e.Status))
 	}
@@ -268,11 +268,7 @@ func (c *collection) take(body []byte, target collect.Target, destination, key s
 	if err != nil {
 		return err
 	}
-	count := func(outcome string, n int) {
-		if n > 0 {
-			x.metrics().collected.WithLabelValues(outcome).Add(float64(n))
-		}
-	}
+	count := func(outcome string, n int) { x.h.app.queue.tally.events(x.metrics().collected, outcome, n) }
 	count("unsupported", parsed.Unsupported)
 	for _, r := range parsed.Rejected {
 		count(r.Code, 1)

@@ -63,6 +63,12 @@ func (q *queueStatus) print(out io.Writer) {
 			fmt.Fprintf(out, "  shed           %s: %s\n", kind, text)
 		}
 	}
+	if text := sums(q.Collected.Events); text != "" {
+		fmt.Fprintf(out, "  collected      %s\n", text)
+	}
+	if text := sums(q.Collected.Refused); text != "" {
+		fmt.Fprintf(out, "  refused        %s\n", text)
+	}
 	for _, name := range slices.Sorted(maps.Keys(q.Destinations)) {
 		d := q.Destinations[name]
 		fmt.Fprintf(out, "destination %s\n", name)

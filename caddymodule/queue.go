@@ -19,11 +19,12 @@ type pooled struct {
 	awaiting *awaitingPages
 	reported *reported
 	intake   *intake
+	tally    *tally
 	views    *views
 }
 
 func newPooled(f *forwarder.Forwarder) pooled {
-	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), views: &views{capture: f.Capture}}
+	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), tally: newTally(), views: &views{capture: f.Capture}}
 }
 
 // Destruct closes the forwarder when the last configuration that uses it is

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/intilery/caddy-intilery/collect"
 )
@@ -97,7 +98,7 @@ func (re *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		if !errors.As(err, &e) {
 			e = &collect.Error{Status: http.StatusServiceUnavailable, Code: "not_durable", Message: "service unavailable", RetryAfter: 5}
 		}
-		siteMetrics.refused.WithLabelValues(serverName(r), e.Code).Inc()
+		re.app.queue.tally.refused(curried(siteMetrics.refused, prometheus.Labels{"server": serverName(r)}), e.Code)
 		collect.RelayRefuse(w, e)
 	}
 	return nil
@@ -123,11 +124,8 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 	if err != nil {
 		return err
 	}
-	count := func(outcome string, n int) {
-		if n > 0 {
-			siteMetrics.collected.WithLabelValues(serverName(r), outcome).Add(float64(n))
-		}
-	}
+	metric := curried(siteMetrics.collected, prometheus.Labels{"server": serverName(r)})
+	count := func(outcome string, n int) { re.app.queue.tally.events(metric, outcome, n) }
 	for _, r := range parsed.Rejected {
 		count(r.Code, 1)
 	}

@@ -17,6 +17,7 @@ type queueStatus struct {
 	DeadLetters  deadLetterStatus             `json:"dead_letters"`
 	Shed         map[string]map[string]uint64 `json:"shed"` // by type and cause
 	Lost         map[string]uint64            `json:"lost"` // by cause
+	Collected    collectedStatus              `json:"collected"`
 	Destinations map[string]destinationStatus `json:"destinations"`
 }
 
@@ -66,7 +67,7 @@ type counts struct {
 	Identify uint64 `json:"identify"`
 }
 
-func newQueueStatus(dir string, st forwarder.Stats) queueStatus {
+func newQueueStatus(dir string, st forwarder.Stats, collected collectedStatus) queueStatus {
 	s := queueStatus{
 		DataDir: dir,
 		Log: logStatus{
@@ -77,6 +78,7 @@ func newQueueStatus(dir string, st forwarder.Stats) queueStatus {
 		DeadLetters:  deadLetterStatus(st.DeadLetters),
 		Shed:         make(map[string]map[string]uint64),
 		Lost:         make(map[string]uint64),
+		Collected:    collected,
 		Destinations: make(map[string]destinationStatus),
 	}
 	for class, causes := range st.Log.Shed {
