@@ -56,10 +56,10 @@ export async function startStack() {
       return events.map((e) => e.raw).filter((e) => e.properties?.case === name);
     },
 
-    /** The events of one visitor, oldest first, as type:what. */
+    /** The events of one visitor as the receiver has them, oldest first. */
     async of(anonymousId) {
       const events = await (await fetch(`${api}/events?anonymousId=${anonymousId}`)).json();
-      return events.map(({ type, name, raw }) => `${type}:${type === 'page' ? raw.context.page.path : name ?? raw.userId}`);
+      return events.map((e) => e.raw);
     },
 
     async stop() {
