@@ -107,10 +107,10 @@ describe('the tag from the site', () => {
         assert.deepEqual(events.map((e) => e.properties.n).toSorted((a, b) => a - b), numbers(0, 20), 'each once');
         for (const id of ids) assert.ok(sent.calls.has(id), `the tag sent ${id}`);
         assert.equal(new Set(ids).size, 20, 'one messageId each');
-        // Batches are sent one after another, a failed one before all others. Single
-        // calls are not: each that failed comes back after a wait of its own, partly
-        // random, and classic has several on their way at any time. What was first
-        // sent after another was taken stays behind that, and the times tell the rest.
+        // Batches are sent one after another, a failed one before all others. Calls by
+        // themselves may be on their way together, and one that failed comes back after
+        // a wait of its own, so the tag keeps no order. What it first sent after another
+        // was taken stays behind that, and the times tell the rest.
         if (mode.delivery?.strategy === 'batching') assert.deepEqual(events.map((e) => e.properties.n), numbers(0, 20));
         for (const [i, id] of ids.entries()) {
           const { taken } = sent.calls.get(id);

@@ -51,6 +51,7 @@ export async function startStack() {
         const { request, resp_headers: answer, status, identity } = JSON.parse(line);
         return {
           host: request.host, method: request.method, path: request.uri.split('?')[0], status, identity,
+          referer: request.headers.Referer?.[0],
           purpose: request.headers['Sec-Purpose']?.[0], dest: request.headers['Sec-Fetch-Dest']?.[0],
           cookies: (request.headers.Cookie ?? []).join('; '),
           set: answer['Set-Cookie'] ?? [], headers: answer,
