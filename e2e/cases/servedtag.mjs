@@ -6,6 +6,7 @@ import { until } from '../lib/wait.mjs';
 import { WebKit } from '../lib/webkit.mjs';
 
 const ENDPOINT = '/x7/';
+const COUNTED = 20;
 
 // How analytics-next sends: each call by itself, in batches, or so that a request
 // outlives its page.
@@ -96,10 +97,36 @@ const signUps = inEachMode('a sign-up that redirects at once', async (c, mode) =
   assert.deepEqual(await received(c, visitor, 3), ['page:form', 'track:Signed Up', 'page:welcome']);
 });
 
+const outages = inEachMode('the receiver fails, and Caddy is killed: each call once', async (c, mode) => {
+  const visitor = await c.visitor();
+  const tab = await open(visitor, page(c, 'first', { mode }));
+  await received(c, visitor, 1);
+  try {
+    await c.stack.receiver('503');
+    await tab.run((counted) => {
+      const count = (from, to) => { for (let n = from; n < to; n++) window.analytics.track('Counted', { n }); };
+      const out = () => fetch('/remote.js', { cache: 'no-store' }).then(() => setTimeout(out, 20), () => count(counted / 2, counted));
+      count(0, counted / 2);
+      out();
+    }, COUNTED);
+    await c.stack.killAndRestart();
+  } finally {
+    await c.stack.receiver('none');
+  }
+  await received(c, visitor, COUNTED + 1);
+  const events = (await c.events()).filter((e) => e.event === 'Counted');
+  const numbers = events.map((e) => e.properties.n);
+  // Batches are sent one after another, a failed one before all others.
+  if (mode !== 'in batches') numbers.sort((a, b) => a - b);
+  assert.deepEqual(numbers, [...Array(COUNTED).keys()]);
+  assert.equal(new Set(events.map((e) => e.messageId)).size, COUNTED, 'one messageId each');
+});
+
 export const servedTags = [
   ...visits,
   ...departures,
   ...signUps,
+  ...outages,
   {
     name: 'the site\'s tag: the answer to its call has script\'s cookie live a year, and 8 days later it is there',
     async run(c) {
@@ -139,19 +166,23 @@ export const servedTags = [
       const visitor = await c.visitor();
       const tab = await open(visitor, page(c, 'first'));
       await received(c, visitor, 1);
-      await tab.offline(true);
-      if (c.tag === 'next') {
-        // It does not try where the browser says that it is offline.
-        await tab.run(async () => {
-          const tried = window.analytics.track('Offline');
-          if (navigator.onLine) await tried;
-        });
-      } else {
-        await tab.run(() => { window.analytics.track('Offline'); });
-        await until('a retry to be due', () => tab.run(() => Object.entries(localStorage)
-          .some(([key, value]) => /^segmentio\..*\.queue$/.test(key) && value.includes('"attemptNumber":1'))));
+      try {
+        await tab.offline(true);
+        assert.equal(await tab.run(() => fetch('/remote.js', { cache: 'no-store' }).then(() => 'there', () => 'out of reach')), 'out of reach');
+        if (c.tag === 'next') {
+          // It does not try where the browser says that it is offline.
+          await tab.run(async () => {
+            const tried = window.analytics.track('Offline');
+            if (navigator.onLine) await tried;
+          });
+        } else {
+          await tab.run(() => { window.analytics.track('Offline'); });
+          await until('a retry to be due', () => tab.run(() => Object.entries(localStorage)
+            .some(([key, value]) => /^segmentio\..*\.queue$/.test(key) && value.includes('"attemptNumber":1'))));
+        }
+      } finally {
+        await tab.offline(false);
       }
-      await tab.offline(false);
       assert.deepEqual(await received(c, visitor, 2), ['page:first', 'track:Offline']);
     },
   },
