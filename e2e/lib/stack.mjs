@@ -36,7 +36,7 @@ export async function startStack() {
     async events() {
       return (await sandbox.events()).map((e) => ({
         type: e.type, event: e.name, anonymousId: e.anonymousId, userId: e.userId, path: e.context?.page?.path,
-        campaign: e.context?.campaign, messageId: e.raw.messageId, properties: e.raw.properties,
+        campaign: e.context?.campaign, messageId: e.raw.messageId, timestamp: e.raw.timestamp, properties: e.raw.properties,
       }));
     },
 
