@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 const BARRIER_SECONDS = 5;
 
 // The browser that is driven by its pages. Chromium claims to be WebKit as well.
-const WEBKIT = /AppleWebKit\/(?!.* Chrome\/)/;
+const WEBKIT = /AppleWebKit\/(?!.*Chrome\/)/;
 
 /**
  * Pages are /<tag>/<case>/<page>. A page's query tells the app what to answer:
@@ -17,6 +17,9 @@ const WEBKIT = /AppleWebKit\/(?!.* Chrome\/)/;
  *   together=<n>          answer only when n requests of this case are waiting
  *   fetch=<url>           a page that fetches the URL, repeatable
  *   frame=<url>           a page with the URL in a frame
+ *   delivery=<json>       the deliveryStrategy that the page has the tag of its site use
+ *
+ * On a site that serves its tag the pages have the two lines for that one.
  */
 export async function startApp({ tags, remote }) {
   const calls = []; // what the tags sent
@@ -54,6 +57,7 @@ export async function startApp({ tags, remote }) {
     const body = url.searchParams.getAll('frame').map((src) => `<iframe src="${escaped(src)}"></iframe>`).join('\n');
     send(res, 200, html({
       tag, id, page, remote: WEBKIT.test(req.headers['user-agent']), body,
+      served: url.hostname === `shop.${tag}.test`, delivery: url.searchParams.get('delivery'),
       parallel: url.searchParams.has('parallel'), fetches: url.searchParams.getAll('fetch'),
     }), 'text/html; charset=utf-8');
   }
@@ -76,8 +80,8 @@ export async function loadTags(dir) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** A page with the tag; remote is whether it drives its browser. */
-export function html({ tag, id, page, remote, body = '', parallel = false, fetches = [] }) {
+/** A page with the tag; remote is whether it drives its browser, served whether the tag is the site's. */
+export function html({ tag, id, page, remote, served = false, delivery, body = '', parallel = false, fetches = [] }) {
   const part = (name) => `/${tag}/${id}/${name}`;
   const many = [...Array(8).keys()];
   // Firefox sends Sec-Fetch-Storage-Access only with requests that include credentials.
@@ -89,10 +93,13 @@ export function html({ tag, id, page, remote, body = '', parallel = false, fetch
 <link rel="icon" href="data:,">
 <script>
   addEventListener('pageshow', (e) => { window.restored = e.persisted; });
+  window.violations = [];
+  addEventListener('securitypolicyviolation', (e) => { window.violations.push(e.blockedURI); });
   window.fetched = Promise.all(${JSON.stringify(all)}.map((url) => fetch(url, { credentials: 'include' })));
 </script>
 ${remote ? '<script src="/remote.js"></script>' : ''}
-<script src="/tag/${tag}.js"></script>
+${delivery ? `<script>window.analytics = Object.assign([], { _loadOptions: { integrations: { 'Segment.io': { deliveryStrategy: ${delivery} } } } })</script>` : ''}
+${served ? '{{placeholder "http.intilery.snippet"}}' : `<script src="/tag/${tag}.js"></script>`}
 <h1>${part(page)}</h1>
 ${body}
 ${parallel ? many.map((n) => `<img src="${part(`image${n}.svg`)}" alt="">`).join('\n') : ''}

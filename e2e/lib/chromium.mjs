@@ -157,6 +157,11 @@ class Tab {
     return result.value;
   }
 
+  /** Takes the network away, or gives it back. */
+  offline(is) {
+    return this.page.context().setOffline(is);
+  }
+
   /** Follows a link, as a person does. Speculation rules serve no other navigation. */
   async follow(url) {
     await this.run((href) => {

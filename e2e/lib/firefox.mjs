@@ -183,6 +183,11 @@ class Tab {
     return this.page.evaluate(fn, argument);
   }
 
+  /** Takes the network away, or gives it back. */
+  offline(is) {
+    return this.page.setOfflineMode(is);
+  }
+
   /** Follows a link. */
   async follow(url) {
     await this.run((href) => {

@@ -4,6 +4,7 @@ import { cachings } from '../cases/caching.mjs';
 import { consents } from '../cases/consent.mjs';
 import { crossSites } from '../cases/crosssite.mjs';
 import { returns } from '../cases/return.mjs';
+import { servedTags } from '../cases/servedtag.mjs';
 import { serviceWorkers } from '../cases/serviceworker.mjs';
 import { speculations } from '../cases/speculation.mjs';
 import { visits } from '../cases/visit.mjs';
@@ -11,7 +12,7 @@ import { Case, Circumstance, ours } from './case.mjs';
 import { startStack } from './stack.mjs';
 import { UNSTEADY } from './table.mjs';
 
-const cases = [...visits, ...returns, ...speculations, ...consents, ...crossSites, ...serviceWorkers, ...cachings];
+const cases = [...visits, ...returns, ...speculations, ...consents, ...crossSites, ...serviceWorkers, ...cachings, ...servedTags];
 
 // A case fails with its second failure, since a browser is not ours to steady;
 // one that passes after the first is reported as unsteady. It also fails when the
@@ -50,7 +51,7 @@ export function suite(Browser) {
     for (const tag of ['classic', 'next']) {
       describe(tag, () => {
         for (const { name, run, skip } of cases) {
-          test(name, { skip: skip?.(Browser) || false, timeout: 90_000 }, async (t) => {
+          test(name, { skip: skip?.(Browser, tag) || false, timeout: 90_000 }, async (t) => {
             for (let failures = 0, circumstances = 0; ;) {
               try {
                 return await once(t, run, new Case({ stack, browser, tag }));

@@ -73,7 +73,7 @@ class Visitor {
         `--proxy=http://127.0.0.1:${this.browser.proxy.port}`, ...urls,
       ], { env });
       try {
-        return await Promise.all(urls.map(async (url) => new Tab(this.stack.remote, await this.stack.remote.page(url, began))));
+        return await Promise.all(urls.map(async (url) => new Tab(this.browser, await this.stack.remote.page(url, began))));
       } catch (err) {
         if (attempt === 2 || connections() > before) throw new Error(`${err.message}; MiniBrowser said: ${this.process.output()}`);
         await this.leave();
@@ -123,9 +123,17 @@ class Visitor {
 }
 
 class Tab {
-  constructor(remote, page) {
-    this.remote = remote;
+  constructor({ stack, proxy }, page) {
+    this.remote = stack.remote;
+    this.proxy = proxy;
     this.page = page;
+  }
+
+  /** Puts the site out of reach, or back. The browser goes on to say that it is online. */
+  offline(is) {
+    const { hostname } = new URL(this.page.url);
+    if (is) this.proxy.close(hostname);
+    else this.proxy.open(hostname);
   }
 
   /** Goes to url, which may redirect to landing. */
