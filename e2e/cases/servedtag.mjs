@@ -1,7 +1,6 @@
 // The tag that the site serves from below its own endpoint, in each of its modes.
 import assert from 'node:assert/strict';
 import { cookieOf, idIn, KEEPER, READABLE } from '../lib/case.mjs';
-import { Firefox } from '../lib/firefox.mjs';
 import { until } from '../lib/wait.mjs';
 import { WebKit } from '../lib/webkit.mjs';
 
@@ -19,10 +18,10 @@ const modes = {
 // Every other host is out of reach, but for the one that drives WebKit, by eval.
 const ALONE = { 'Content-Security-Policy': "default-src 'self' 'unsafe-inline' 'unsafe-eval'; img-src data:; connect-src 'self' https://remote.test" };
 
-/** A case for each mode, which run is given; skip may name further reasons not to run it. */
-const inEachMode = (name, run, skip = () => false) => Object.keys(modes).map((mode) => ({
+/** A case for each mode, which run is given. */
+const inEachMode = (name, run) => Object.keys(modes).map((mode) => ({
   name: `the site's tag, ${mode}: ${name}`,
-  skip: (browser, tag) => (modes[mode] && tag === 'classic' && 'sends each call by itself') || skip(browser, tag),
+  skip: (browser, tag) => (modes[mode] && tag === 'classic' && 'sends each call by itself') || false,
   run: (c) => run(c, mode),
 }));
 
@@ -73,10 +72,6 @@ const visits = inEachMode('each call once, under the server\'s ID, and no other 
   assert.equal(asked.some((r) => r.path.includes('/bundles/')), c.tag === 'next', 'a chunk from the site');
 });
 
-// Firefox ends requests with their page and tells the page so. The classic tag takes
-// that state, 4 with status 0, for an answer and forgets the call.
-const loses = (browser, tag) => browser === Firefox && tag === 'classic' && 'the tag loses the call';
-
 const departures = inEachMode('a page that is left at once', async (c, mode) => {
   const visitor = await c.visitor();
   const tab = await open(visitor, page(c, 'first', { mode }));
@@ -85,7 +80,7 @@ const departures = inEachMode('a page that is left at once', async (c, mode) => 
   await tab.depart((href) => { window.analytics.track('Left'); window.location.href = href; }, second, second);
   if (c.tag === 'classic') await tab.run(takeOver);
   assert.deepEqual((await received(c, visitor, 3)).toSorted(), ['page:first', 'page:second', 'track:Left']);
-}, loses);
+});
 
 const signUps = inEachMode('a sign-up that redirects at once', async (c, mode) => {
   const visitor = await c.visitor();

@@ -68,6 +68,9 @@ async function buildClassic() {
     ['"https://"+this.options.apiHost', 'intilery.base'],
     ['"api.segment.io/v1"', 'intilery.host', 2],
     ['"https://"+this.host', 'intilery.base'],
+    // Firefox ends requests with their page in this state with status 0 and without an
+    // error. Taken for an answer, the call would be forgotten; so the next page sends it.
+    ['readyState===4&&(o.status===429', 'readyState===4&&o.status!==0&&(o.status===429'],
   ]);
   return { text, inputs: Object.keys(metafile.inputs) };
 }
