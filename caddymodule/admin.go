@@ -172,6 +172,7 @@ func erase(r *http.Request, live []liveQueue) (any, error) {
 		if body.AnonymousID != "" {
 			sum.Memory += len(q.awaiting.take(body.AnonymousID))
 		}
+		sum.Memory += q.views.drop(body.AnonymousID, body.UserID)
 		ctx, cancel := contextWithin(r, adminFlushLimit)
 		n, err := q.Erase(ctx, erasure.Subject{UserID: body.UserID, AnonymousID: body.AnonymousID})
 		cancel()

@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/intilery/caddy-intilery/caddymodule/internal/reserved"
 	"github.com/intilery/caddy-intilery/collect"
 	"github.com/intilery/caddy-intilery/collect/tag"
-	"github.com/intilery/caddy-intilery/cookie"
-	"github.com/intilery/caddy-intilery/forwarder/event"
-	"github.com/intilery/caddy-intilery/internal/navigation"
 )
 
 // bodyTimeout is how long a client may take to send a body.
@@ -40,6 +36,7 @@ type collection struct {
 	own    bool   // it is of a page of this site
 	page   bool   // a browser sent it
 	server bool   // it has a server's key
+	at     sender // by its client IP
 }
 
 // collect answers a request below the endpoint's path.
@@ -121,14 +118,18 @@ func (c *collection) serve(target collect.Target) error {
 	}
 	now := time.Now()
 	key := collect.HeaderKey(c.r.Header)
+	c.at = senderAt(clientIP(c.r))
+	memory, over := c.h.app.queue.relayed.all(), 0
 	if c.server = c.h.Collect.isServer(key); !c.server {
-		if err := c.limited(senderAt(clientIP(c.r)), 0, now); err != nil {
-			return err
+		memory = c.h.app.queue.bodies.of(c.at)
+		over = c.h.Collect.limits.pass(now, c.at)
+		if over > 0 && len(c.h.Collect.servers) == 0 { // or the body may have the key of one
+			return overRate(over)
 		}
 	}
 	// Refused where the server or the writer does not know it; it has limits of its own.
 	_ = http.NewResponseController(c.w).SetReadDeadline(now.Add(bodyTimeout))
-	body, err := collect.ReadBody(c.r, c.h.Collect.MaxBody, c.h.app.queue.intake.bodies)
+	body, err := collect.ReadBody(c.r, c.h.Collect.MaxBody, memory)
 	if err != nil {
 		return err
 	}
@@ -141,12 +142,15 @@ func (c *collection) serve(target collect.Target) error {
 	if key, err = c.authorise(destination, key, body.Bytes); err != nil {
 		return err
 	}
+	if over > 0 && !c.server {
+		return overRate(over)
+	}
 	if !c.server && !allowed {
 		return &collect.Error{Status: http.StatusForbidden, Code: codeOrigin, Message: "events are not taken from pages of this origin"}
 	}
 	// The body is read, and nothing after it waits for the client: what is here is
 	// taken although the client may be gone.
-	return c.take(body.Bytes, target, destination, key, now)
+	return c.take(body, target, destination, key, now)
 }
 
 // source says who sends the request, by what a page cannot forge: browsers write
@@ -155,9 +159,12 @@ func (c *collection) source() {
 	site := first(c.r.Header, "Sec-Fetch-Site")
 	c.origin = first(c.r.Header, "Origin")
 	c.page = c.origin != "" || site != ""
-	c.own = site == "same-origin"
-	if _, host, found := strings.Cut(c.origin, "://"); found && !c.own {
-		host = eventcontext.Host(host, strings.HasPrefix(c.origin, "https:"))
+	if c.own = site == "same-origin"; site != "" {
+		return
+	}
+	scheme, host, _ := strings.Cut(c.origin, "://")
+	if scheme == "https" || scheme == "http" {
+		host = eventcontext.Host(host, scheme == "https")
 		c.own = host != "" && (host == eventcontext.Host(c.request.Host, c.request.Secure) || host == eventcontext.Host(c.request.Host, true))
 	}
 }
@@ -172,6 +179,7 @@ func (c *collection) shareWithOrigin() (allowed bool) {
 	if allowed && c.origin != "" {
 		h.Set("Access-Control-Allow-Origin", c.origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
 	return allowed
 }
@@ -216,13 +224,8 @@ func (c *collection) serveTag(rest string) bool {
 	return ok && c.h.Collect.tag.Serve(c.w, c.r, c.where(rest, c.h.app.writeKey(destination)))
 }
 
-// limited refuses n events of a sender that are too many. With 0 it looks whether
-// one more may come.
-func (c *collection) limited(s sender, n int, now time.Time) error {
-	if seconds := c.h.Collect.limits.allow(s, n, now); seconds > 0 {
-		return &collect.Error{Status: http.StatusTooManyRequests, Code: codeRate, Message: "too many events", RetryAfter: seconds}
-	}
-	return nil
+func overRate(retryAfter int) error {
+	return &collect.Error{Status: http.StatusTooManyRequests, Code: codeRate, Message: "too many events", RetryAfter: retryAfter}
 }
 
 // authorise finds the key that is known, of those in the request. A site behind
@@ -257,133 +260,4 @@ func (c *Collect) isServer(key string) bool {
 		known |= subtle.ConstantTimeCompare(server, []byte(key))
 	}
 	return known == 1
-}
-
-// take takes the events of a body, and answers.
-func (c *collection) take(body []byte, target collect.Target, destination, key string, now time.Time) error {
-	x := c.exchange
-	options := x.h.Collect.parse
-	options.Now, options.Trusted = now, c.server
-	parsed, err := collect.Parse(body, target, options)
-	if err != nil {
-		return err
-	}
-	count := func(outcome string, n int) { x.h.app.queue.tally.events(x.metrics().collected, outcome, n) }
-	count("unsupported", parsed.Unsupported)
-	for _, r := range parsed.Rejected {
-		count(r.Code, 1)
-	}
-	if !c.server {
-		gate, err := c.gate(&parsed, now)
-		switch {
-		case err != nil:
-			return err
-		case gate != "":
-			count(gate, len(parsed.Events))
-			collect.Accepted(c.w, parsed.Rejected)
-			return nil
-		}
-		c.fill(&parsed)
-	}
-	d := delivery{destination: destination, sender: key, events: make([]*event.Event, 0, len(parsed.Events))}
-	index := make([]int, 0, len(parsed.Events))
-	late, onPage := 0, c.pagePath()
-	for i := range parsed.Events {
-		e := &parsed.Events[i]
-		if x.h.Page == pageAuto && !c.server && e.Type == event.Page && !x.h.app.queue.intake.knows(&d, &e.Event) &&
-			x.h.app.queue.views.claim(e.AnonymousID, e.PagePath, onPage) {
-			late++
-			continue
-		}
-		if e.AnonymousID == "" && e.UserID == "" {
-			parsed.Rejected = append(parsed.Rejected, collect.Rejection{Index: e.Index, Code: "no_identity",
-				Field: "userId", Message: "neither userId nor a valid anonymousId; use one of them"})
-			count("no_identity", 1)
-			continue
-		}
-		d.events = append(d.events, &e.Event)
-		index = append(index, e.Index)
-	}
-	if err := x.h.app.queue.intake.take(x.h.app.queue.Forwarder, &d); err != nil {
-		return err
-	}
-	for _, refused := range d.refused {
-		rejected := rejectionOf(index[refused.i], refused.err)
-		parsed.Rejected = append(parsed.Rejected, rejected)
-		count(rejected.Code, 1)
-	}
-	x.events = len(d.events) - len(d.refused) - d.repeats
-	count("taken", x.events)
-	count("repeat", d.repeats)
-	count("page_sent", late)
-	slices.SortFunc(parsed.Rejected, func(a, b collect.Rejection) int { return a.Index - b.Index })
-	return collect.Answer(c.w, parsed.Rejected, x.events+d.repeats+late+parsed.Unsupported)
-}
-
-// gate returns why a public sender's events are not taken, "" if they are, or an
-// error where they may come later. It resolves the visitor and writes the cookies.
-func (c *collection) gate(parsed *collect.Parsed, now time.Time) (why string, err error) {
-	x := c.exchange
-	if c.page {
-		if rule := x.h.bots.Rule(x.r, x.request.Secure); rule != "" && rule != navigation.RuleHeaders {
-			return "bot", nil
-		}
-		if c.own && len(parsed.Events) > 0 {
-			x.request.TagID = parsed.Events[0].AnonymousID
-		}
-	}
-	x.resolve()
-	n := len(parsed.Events)
-	if err := c.limited(senderAt(clientIP(c.r)), n, now); err != nil {
-		return "", err
-	}
-	id := x.id.AnonymousID
-	if n > 0 && parsed.Events[0].AnonymousID != "" {
-		id = parsed.Events[0].AnonymousID
-	}
-	if id != "" && n > 0 {
-		if err := c.limited(sender{anonymousID: id}, n, now); err != nil {
-			return "", err
-		}
-	}
-	out := x.h.resolver().Decide(x.id, x.request, cookie.Response{Settable: c.page, Promote: c.page})
-	x.id = out.Identity
-	x.metrics().identities[x.id.Reason].Inc()
-	if len(out.Cookies) > 0 {
-		c.w.Header()["Set-Cookie"] = out.Cookies
-	}
-	x.finish(&reserved.AppHeaders{}, out, false)
-	if !x.id.Consented {
-		return "no_consent", nil
-	}
-	return "", nil
-}
-
-// pagePath is the path of the page that sends the request. The tag's own page may
-// have the canonical path instead.
-func (c *collection) pagePath() string {
-	if !c.own || c.h.Page != pageAuto {
-		return ""
-	}
-	return c.eventContext().Page.Path
-}
-
-// fill adds to events what the request says and they do not.
-func (c *collection) fill(parsed *collect.Parsed) {
-	x := c.exchange
-	ip := x.h.visitorIP(x.r)
-	agent, language := "", ""
-	if c.page {
-		agent, language = eventcontext.Truncate(x.browser.userAgent), eventcontext.Locale(x.browser.language)
-	}
-	for i := range parsed.Events {
-		e := &parsed.Events[i].Event
-		if e.AnonymousID == "" {
-			e.AnonymousID = x.id.AnonymousID
-		}
-		if e.UserID == "" && e.AnonymousID == x.id.AnonymousID {
-			e.UserID = x.id.UserID
-		}
-		e.Context.IP, e.Context.UserAgent, e.Context.Locale = ip, agent, language
-	}
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,27 +59,65 @@ func senderAt(ip string) sender {
 	return sender{network: network}
 }
 
-// allow takes n events of a sender into account; retryAfter is 0 when they may pass,
-// and else after how many seconds they may. With 0 events it looks whether one may.
-func (l *senderLimits) allow(s sender, n int, now time.Time) (retryAfter int) {
-	limiter, known := l.senders.Get(s)
-	if !known {
-		s.anonymousID = strings.Clone(s.anonymousID) // or it would keep the body it is of
-		fresh := rate.NewLimiter(l.rate, l.burst)
-		if earlier, there, _ := l.senders.PeekOrAdd(s, fresh); there {
-			limiter = earlier
-		} else {
-			limiter = fresh
+// charge is a number of events of a sender.
+type charge struct {
+	sender sender
+	events int
+}
+
+// allow takes all of the charges into account, or none; retryAfter is 0 when they
+// may pass, and else after how many seconds they may. More events than the burst pass
+// together when nothing came before, and are paid for afterwards. Of the first
+// charge's events one has been paid for, by pass.
+func (l *senderLimits) allow(now time.Time, charges ...charge) (retryAfter int) {
+	var held []*rate.Reservation
+	for i, c := range charges {
+		first := l.burst
+		if i == 0 {
+			first, c.events = l.burst-1, c.events-1
+		}
+		limiter := l.limiter(c.sender)
+		for left := c.events; left > 0; {
+			n := min(left, max(first, 1))
+			r := limiter.ReserveN(now, n)
+			held = append(held, r)
+			if wait := r.DelayFrom(now); wait > 0 && left == c.events && first > 0 {
+				for _, r := range slices.Backward(held) {
+					r.CancelAt(now)
+				}
+				return retryIn(wait)
+			}
+			left -= n
+			first = l.burst
 		}
 	}
-	// A full batch passes when nothing came before.
-	r := limiter.ReserveN(now, min(max(n, 1), l.burst))
-	wait := r.DelayFrom(now)
-	if wait > 0 || n == 0 {
-		r.CancelAt(now)
-	}
-	if wait > 0 {
-		return min(max(1, int(math.Ceil(wait.Seconds()))), maxRetryAfter)
-	}
 	return 0
+}
+
+// pass takes one event of a sender into account, before anything is known of what it
+// sends: also a request that is refused costs as much.
+func (l *senderLimits) pass(now time.Time, s sender) (retryAfter int) {
+	r := l.limiter(s).ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait <= 0 {
+		return 0
+	}
+	r.CancelAt(now)
+	return retryIn(wait)
+}
+
+func retryIn(wait time.Duration) int {
+	return min(max(1, int(math.Ceil(wait.Seconds()))), maxRetryAfter)
+}
+
+func (l *senderLimits) limiter(s sender) *rate.Limiter {
+	if known, ok := l.senders.Get(s); ok {
+		return known
+	}
+	s.anonymousID = strings.Clone(s.anonymousID) // or it would keep the body it is of
+	fresh := rate.NewLimiter(l.rate, l.burst)
+	if earlier, there, _ := l.senders.PeekOrAdd(s, fresh); there {
+		return earlier
+	}
+	return fresh
 }

@@ -123,7 +123,7 @@ func (c *Collect) provision(repl *caddy.Replacer, logger *zap.Logger) error {
 			return err
 		}
 		if key = strings.TrimSpace(key); c.public[key] {
-			return errors.New("collect server_key: it is also a public key; use a secret of its own")
+			return errServerKeyPublic
 		}
 		if !hasPlaceholder(written) {
 			logger.Warn("server_key is written in the configuration, where the admin endpoint's /config/ shows it; use {file./path/to/key}")
@@ -147,6 +147,8 @@ func (c *Collect) provision(repl *caddy.Replacer, logger *zap.Logger) error {
 	c.limits = newSenderLimits(c.Rate, c.Burst)
 	return nil
 }
+
+var errServerKeyPublic = errors.New("collect server_key: it is also a public key; use a secret of its own")
 
 // provisionParse says how bodies are read.
 func (h *Handler) provisionParse() {

@@ -211,16 +211,16 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	outer, _ := vars[exchangeVar].(*exchange)
+	rest, collects := h.Collect.below(r)
 	switch {
 	case h.Off:
 		(&exchange{h: h, r: r}).mapPlaceholders()
 		return next.ServeHTTP(w, r)
-	case outer != nil && !outer.over:
-		return next.ServeHTTP(w, r) // it sees all of this
-	}
-	if rest, ok := h.Collect.below(r); ok && outer == nil {
+	case collects && (outer == nil || !outer.over): // also inside of a site's own
 		h.collect(w, r, vars, rest)
 		return nil
+	case outer != nil && !outer.over:
+		return next.ServeHTTP(w, r) // it sees all of this
 	}
 	reserved.StripRequest(r)
 	hook := &responseHook{

@@ -50,6 +50,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.Collect.provision(repl, h.logger); err != nil {
 		return err
 	}
+	if h.Collect != nil {
+		for _, d := range h.app.Destinations {
+			if h.Collect.isServer(d.writeKey) {
+				return errServerKeyPublic
+			}
+		}
+	}
 	if err := h.Collect.provisionTag(repl, h.app.dir, ctx.Slogger()); err != nil {
 		return err
 	}

@@ -1,13 +1,10 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
 	"hash/maphash"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/intilery/caddy-intilery/collect"
 	"github.com/intilery/caddy-intilery/forwarder/event"
@@ -18,9 +15,6 @@ const (
 	// commitWait is how long a sender waits for its events to become durable. SDKs
 	// give up after 10 s or more.
 	commitWait = 5 * time.Second
-
-	// bodyMemory bounds the memory of all bodies that are being read, in bytes.
-	bodyMemory = 32 << 20
 
 	// repeatWindow is how many of the latest events are known by their messageId,
 	// at least: about 5 MB of memory.
@@ -37,13 +31,12 @@ var errNotDurable = errors.New("not durable")
 // events of this process; and while the first has no outcome, a repeat waits for
 // that. An event that could not be made durable leaves nothing behind.
 type intake struct {
-	bodies *semaphore.Weighted
 	wait   time.Duration // of a sender
 	seed   maphash.Seed
 	timers sync.Pool // of senders who wait
 
 	mu             sync.Mutex
-	open           map[uint64]*queue.Receipt // captured, without an outcome
+	open           map[uint64]*queue.Receipt // claimed, without an outcome
 	late           []claims                  // of senders who do not wait any more
 	recent, before map[uint64]struct{}       // durable
 }
@@ -53,32 +46,62 @@ type capturer interface {
 	CaptureWith(r *queue.Receipt, destination string, e *event.Event) error
 }
 
-// claims are events of one receipt.
+// claims are the keys of the events that have receipts, 0 for one that has none.
 type claims struct {
-	receipt *queue.Receipt
-	keys    []uint64
+	receipts *queue.Receipts
+	keys     []uint64
 }
 
 func newIntake() *intake {
 	return &intake{
-		bodies: semaphore.NewWeighted(bodyMemory), wait: commitWait, seed: maphash.MakeSeed(),
+		wait: commitWait, seed: maphash.MakeSeed(),
 		open: make(map[uint64]*queue.Receipt), recent: make(map[uint64]struct{}),
 	}
 }
 
-// delivery is what one request brings.
+// delivery is what one request brings, and what becomes of it.
 type delivery struct {
 	destination, sender string // sender: whoever makes the messageIds
 	events              []*event.Event
+	// page, if not nil, claims the view of a page event. It is asked once for each
+	// event that is not a repeat.
+	page func(i int) (v *view, sent bool)
 
-	repeats int
-	refused []refusedEvent
+	fates []fate
+	errs  map[int]error // of the refused
 }
 
-// refusedEvent is one of a delivery that the queue can never take, and why.
-type refusedEvent struct {
-	i   int // in events
-	err error
+// fate is what has become of an event.
+type fate uint8
+
+const (
+	eventTaken    fate = iota // durable
+	eventRepeat               // of one that is durable
+	eventPageSent             // dropped: the server has sent the page event of this view
+	eventRefused              // the queue can never take it
+	eventFailed               // not durable in time, or given up: to be sent again
+)
+
+// count is how many events have a fate.
+func (d *delivery) count(f fate) (n int) {
+	for _, other := range d.fates {
+		if other == f {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *delivery) refuse(i int, err error) {
+	if d.errs == nil {
+		d.errs = make(map[int]error)
+	}
+	d.fates[i], d.errs[i] = eventRefused, err
+}
+
+// final reports an error with which the queue refuses an event for good.
+func final(err error) bool {
+	return errors.Is(err, event.ErrTooLarge) || errors.Is(err, event.ErrInvalid)
 }
 
 // rejectionOf names an event that the queue refuses.
@@ -90,70 +113,97 @@ func rejectionOf(index int, err error) collect.Rejection {
 	return collect.Rejection{Index: index, Code: code, Message: err.Error()}
 }
 
-// take captures what is not there yet and returns nil when all of it is durable,
-// or errNotDurable.
+// take captures what is not there yet and gives each event its fate. It returns
+// errNotDurable when one has failed, so that its sender sends all of it again.
 func (in *intake) take(f capturer, d *delivery) error {
-	mine := claims{receipt: queue.NewReceipt()}
-	var others []*queue.Receipt
-	var failed error
+	mine := claims{queue.NewReceipts(len(d.events)), make([]uint64, len(d.events))}
+	d.fates = make([]fate, len(d.events))
+	var firsts map[int]*queue.Receipt // of repeats
+	var views map[int]*view
 	for i, e := range d.events {
-		key, named := in.key(d, e), e.MessageID != ""
-		if named {
-			first, other := in.claim(key, mine.receipt)
+		r := mine.receipts.At(i)
+		if e.MessageID != "" {
+			key := in.key(d, e)
+			first, other := in.claim(key, r)
 			if !first {
-				d.repeats++
-				if other != nil && other != mine.receipt {
-					others = append(others, other)
+				d.fates[i] = eventRepeat
+				if other != nil {
+					if firsts == nil {
+						firsts = make(map[int]*queue.Receipt)
+					}
+					firsts[i] = other
 				}
 				continue
 			}
+			mine.keys[i] = key
 		}
-		err := f.CaptureWith(mine.receipt, d.destination, e)
-		switch {
-		case err == nil && named:
-			mine.keys = append(mine.keys, key)
-		case named:
-			in.unclaim(key)
+		if d.page != nil {
+			v, sent := d.page(i)
+			if sent {
+				d.fates[i] = eventPageSent
+				continue
+			}
+			if v != nil {
+				if views == nil {
+					views = make(map[int]*view)
+				}
+				views[i] = v
+			}
 		}
-		switch {
-		case errors.Is(err, event.ErrTooLarge), errors.Is(err, event.ErrInvalid):
-			d.refused = append(d.refused, refusedEvent{i, err})
-		case err != nil:
-			failed = errNotDurable
+		if err := f.CaptureWith(r, d.destination, e); err != nil {
+			r.Refuse(err)
 		}
 	}
-	mine.receipt.Seal()
+	mine.receipts.Seal()
 	deadline := time.Now().Add(in.wait)
-	if !in.await(mine.receipt, in.wait) {
-		failed = errNotDurable
+	in.await(mine.receipts, in.wait)
+	for i := range d.events {
+		if d.fates[i] == eventTaken {
+			in.outcome(d, i, mine.receipts.At(i))
+		}
+	}
+	for i, v := range views {
+		v.settle(d.fates[i] == eventTaken)
 	}
 	in.settle(mine)
-	for _, other := range others {
-		if !in.await(other, time.Until(deadline)) {
-			failed = errNotDurable
-		}
+	for i, first := range firsts {
+		in.await(first.Receipts(), time.Until(deadline))
+		in.outcome(d, i, first)
 	}
-	return failed
+	if d.count(eventFailed) > 0 {
+		return errNotDurable
+	}
+	return nil
 }
 
-// await waits until the events of a receipt have an outcome, at most for a time, and
-// reports whether they are durable.
-func (in *intake) await(r *queue.Receipt, d time.Duration) bool {
-	if !r.Ended() && d > 0 {
-		t, _ := in.timers.Get().(*time.Timer)
-		if t == nil {
-			t = time.NewTimer(d)
-		} else {
-			t.Reset(d)
-		}
-		select {
-		case <-r.Done():
-		case <-t.C:
-		}
-		t.Stop() // and its channel is empty
-		in.timers.Put(t)
+// outcome gives an event a fate by its receipt, or by that of its first, if the
+// event is not durable.
+func (in *intake) outcome(d *delivery, i int, r *queue.Receipt) {
+	switch err := r.Err(); {
+	case final(err):
+		d.refuse(i, err)
+	case err != nil, !r.Receipts().Ended():
+		d.fates[i] = eventFailed
 	}
-	return r.Ended() && r.Wait(context.Background()) == nil
+}
+
+// await waits until the events of receipts have an outcome, at most for a time.
+func (in *intake) await(rs *queue.Receipts, d time.Duration) {
+	if rs.Ended() || d <= 0 {
+		return
+	}
+	t, _ := in.timers.Get().(*time.Timer)
+	if t == nil {
+		t = time.NewTimer(d)
+	} else {
+		t.Reset(d)
+	}
+	select {
+	case <-rs.Done():
+	case <-t.C:
+	}
+	t.Stop() // and its channel is empty
+	in.timers.Put(t)
 }
 
 func (in *intake) key(d *delivery, e *event.Event) uint64 {
@@ -163,21 +213,7 @@ func (in *intake) key(d *delivery, e *event.Event) uint64 {
 		_, _ = h.WriteString(part) // never fails
 		_ = h.WriteByte(0)
 	}
-	return h.Sum64()
-}
-
-// knows reports whether an event is a repeat of one that is in the queue or on its
-// way there.
-func (in *intake) knows(d *delivery, e *event.Event) bool {
-	if e.MessageID == "" {
-		return false
-	}
-	key := in.key(d, e)
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	_, recent := in.recent[key]
-	_, before := in.before[key]
-	return recent || before || in.open[key] != nil
+	return max(h.Sum64(), 1)
 }
 
 // claim reports whether an event is the first of its key, and otherwise the receipt
@@ -198,12 +234,6 @@ func (in *intake) claim(key uint64, r *queue.Receipt) (first bool, other *queue.
 	return true, nil
 }
 
-func (in *intake) unclaim(key uint64) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	delete(in.open, key)
-}
-
 // settle takes over what has an outcome by now, be it of this sender or of one who
 // does not wait any more.
 func (in *intake) settle(c claims) {
@@ -212,14 +242,16 @@ func (in *intake) settle(c claims) {
 	in.late = append(in.late, c)
 	waiting := in.late[:0]
 	for _, c := range in.late {
-		if !c.receipt.Ended() {
+		if !c.receipts.Ended() {
 			waiting = append(waiting, c)
 			continue
 		}
-		durable := c.receipt.Wait(context.Background()) == nil
-		for _, key := range c.keys {
+		for i, key := range c.keys {
+			if key == 0 {
+				continue
+			}
 			delete(in.open, key)
-			if durable {
+			if c.receipts.At(i).Err() == nil {
 				in.remember(key)
 			}
 		}

@@ -71,8 +71,8 @@ func TestIntakeDropsRepeats(t *testing.T) {
 		default:
 		}
 		q.end(nil)
-		if err := errors.Join(<-first, <-waiting); err != nil || second.repeats != 1 {
-			t.Errorf("%v, %d repeats", err, second.repeats)
+		if err := errors.Join(<-first, <-waiting); err != nil || second.count(eventRepeat) != 1 {
+			t.Errorf("%v, fates %v", err, second.fates)
 		}
 		other := take(deliveryOf("b", "m1"))
 		unnamed := take(deliveryOf("a", "", ""))
@@ -81,8 +81,8 @@ func TestIntakeDropsRepeats(t *testing.T) {
 			t.Error(err)
 		}
 		again := deliveryOf("a", "m2", "m1")
-		if err := <-take(again); err != nil || again.repeats != 2 {
-			t.Errorf("%v, %d repeats", err, again.repeats)
+		if err := <-take(again); err != nil || again.count(eventRepeat) != 2 {
+			t.Errorf("%v, fates %v", err, again.fates)
 		}
 		if got := fmt.Sprint(q.captured); got != "[m1 m2 m1  ]" {
 			t.Errorf("captured %v", got)
@@ -132,14 +132,75 @@ func TestIntakeNeverAcknowledgesFalsely(t *testing.T) {
 func TestIntakeRefused(t *testing.T) {
 	in, q := newIntake(), &slowQueue{err: fmt.Errorf("wrapped: %w", event.ErrTooLarge)}
 	d := deliveryOf("a", "m1")
-	if err := in.take(q, d); err != nil || len(d.refused) != 1 || !errors.Is(d.refused[0].err, event.ErrTooLarge) {
-		t.Errorf("%v, %v", err, d.refused)
+	if err := in.take(q, d); err != nil || d.count(eventRefused) != 1 || !errors.Is(d.errs[0], event.ErrTooLarge) {
+		t.Errorf("%v, %v", err, d.errs)
 	}
 	q.err = forwarder.ErrFull
 	if err := in.take(q, deliveryOf("a", "m1")); !errors.Is(err, errNotDurable) || len(in.open) != 0 {
 		t.Errorf("%v, open %v", err, in.open)
 	}
 }
+
+// Each event has its own outcome: what is durable of a batch is not taken again with
+// the rest, and a repeat of what was refused is not acknowledged.
+func TestIntakeOutcomes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, q := newIntake(), &slowQueue{}
+		d := deliveryOf("a", "m1", "m2", "m3")
+		done := make(chan error)
+		go func() { done <- in.take(q, d) }()
+		synctest.Wait()
+		repeated := deliveryOf("a", "m2", "m1")
+		waiting := make(chan error)
+		go func() { waiting <- in.take(q, repeated) }()
+		synctest.Wait()
+		for i, r := range q.open {
+			r.End(map[int]error{1: forwarder.ErrFull}[i])
+		}
+		q.open = nil
+		if err := <-done; !errors.Is(err, errNotDurable) || fmt.Sprint(d.fates) != fmt.Sprint([]fate{eventTaken, eventFailed, eventTaken}) {
+			t.Errorf("%v, %v", err, d.fates)
+		}
+		if err := <-waiting; !errors.Is(err, errNotDurable) || fmt.Sprint(repeated.fates) != fmt.Sprint([]fate{eventFailed, eventRepeat}) {
+			t.Errorf("repeats: %v, %v", err, repeated.fates)
+		}
+		again := deliveryOf("a", "m1", "m2", "m3")
+		time.AfterFunc(time.Second, func() { q.end(nil) })
+		if err := in.take(q, again); err != nil || fmt.Sprint(again.fates) != fmt.Sprint([]fate{eventRepeat, eventTaken, eventRepeat}) {
+			t.Errorf("again: %v, %v", err, again.fates)
+		}
+		if got := fmt.Sprint(q.captured); got != "[m1 m2 m3 m2]" {
+			t.Errorf("captured %s", got)
+		}
+	})
+}
+
+// A repeat that comes while the first is being refused is not acknowledged.
+func TestIntakeRepeatOfRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newIntake()
+		var second error
+		done := make(chan struct{})
+		f := capturing(func() error {
+			go func() {
+				second = in.take(&slowQueue{}, deliveryOf("a", "m1"))
+				close(done)
+			}()
+			synctest.Wait()
+			return forwarder.ErrFull
+		})
+		if err := in.take(f, deliveryOf("a", "m1")); !errors.Is(err, errNotDurable) {
+			t.Error(err)
+		}
+		if <-done; !errors.Is(second, errNotDurable) {
+			t.Errorf("the repeat: %v", second)
+		}
+	})
+}
+
+type capturing func() error
+
+func (f capturing) CaptureWith(*queue.Receipt, string, *event.Event) error { return f() }
 
 // The window is bounded, and holds at least as many events as it says.
 func TestIntakeWindow(t *testing.T) {

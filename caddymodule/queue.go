@@ -20,11 +20,13 @@ type pooled struct {
 	reported *reported
 	intake   *intake
 	tally    *tally
-	views    *views
+
+	bodies, relayed *bodies // of the endpoint's public senders, and of servers
+	views           *views
 }
 
 func newPooled(f *forwarder.Forwarder) pooled {
-	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), tally: newTally(), views: &views{capture: f.Capture}}
+	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), tally: newTally(), bodies: newBodies(), relayed: newBodies(), views: &views{capture: f.Capture}}
 }
 
 // Destruct closes the forwarder when the last configuration that uses it is

@@ -29,7 +29,8 @@ func init() {
 const (
 	// relayBody is the size of a request that Intilery takes, in bytes.
 	relayBody = 1_000_000
-	// tokenAge is how old a token may be that does not match, before it is read again.
+	// tokenAge is how long a token is known before it is read again; a tenth of it,
+	// where it does not match.
 	tokenAge = 10 * time.Second
 )
 
@@ -115,19 +116,14 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 	}
 	now := time.Now()
 	_ = http.NewResponseController(w).SetReadDeadline(now.Add(bodyTimeout)) // see collection.serve
-	body, err := collect.ReadBody(r, relayBody, re.app.queue.intake.bodies)
+	body, err := collect.ReadBody(r, relayBody, re.app.queue.relayed.all())
 	if err != nil {
 		return err
 	}
 	defer body.Release()
-	parsed, err := collect.ParseRelay(body.Bytes, target, now)
+	parsed, err := collect.ParseRelay(body.Bytes, target, now, body.Grow)
 	if err != nil {
 		return err
-	}
-	metric := curried(siteMetrics.collected, prometheus.Labels{"server": serverName(r)})
-	count := func(outcome string, n int) { re.app.queue.tally.events(metric, outcome, n) }
-	for _, r := range parsed.Rejected {
-		count(r.Code, 1)
 	}
 	d := delivery{destination: name, sender: "relay"}
 	for i := range parsed.Events {
@@ -137,18 +133,23 @@ func (re *Relay) serve(w http.ResponseWriter, r *http.Request, account [3]string
 		}
 		d.events = append(d.events, e)
 	}
-	if err := re.app.queue.intake.take(re.app.queue.Forwarder, &d); err != nil {
+	metric := curried(siteMetrics.collected, prometheus.Labels{"server": serverName(r)})
+	count := func(outcome string, n int) { re.app.queue.tally.events(metric, outcome, n) }
+	err = re.app.queue.intake.take(re.app.queue.Forwarder, &d)
+	count("taken", d.count(eventTaken))
+	if err != nil {
 		return err
 	}
-	for _, refused := range d.refused {
-		rejected := rejectionOf(parsed.Events[refused.i].Index, refused.err)
-		parsed.Rejected = append(parsed.Rejected, rejected)
-		count(rejected.Code, 1)
+	count("repeat", d.count(eventRepeat))
+	count("unsupported", parsed.Unsupported)
+	for i, cause := range d.errs {
+		parsed.Rejected = append(parsed.Rejected, rejectionOf(parsed.Events[i].Index, cause))
 	}
-	count("taken", len(d.events)-len(d.refused)-d.repeats)
-	count("repeat", d.repeats)
+	for _, r := range parsed.Rejected {
+		count(r.Code, 1)
+	}
 	switch {
-	case len(parsed.Rejected) > 0 && len(d.events) == len(d.refused):
+	case len(parsed.Rejected) > 0 && len(d.events) == len(d.errs):
 		return collect.RejectionError(parsed.Rejected)
 	case len(d.events) == 0: // an empty batch, or calls that Intilery does not have
 		collect.RelayAccepted(w, uuid.NewString(), nil)
@@ -169,19 +170,16 @@ func (re *Relay) destination(account [3]string, token string) (name string, ok b
 	return "", false
 }
 
-// is compares in constant time. A token that does not match may be a new one that
-// is in the destination's file by now.
+// is compares in constant time. The destination's file may have a new token by now,
+// which ends the old one.
 func (k *knownToken) is(token string, read func() (string, error)) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	matches := func() bool {
 		return token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(k.value)) == 1
 	}
-	if matches() {
-		return true
-	}
-	if time.Since(k.read) < tokenAge {
-		return false
+	if age := time.Since(k.read); age < tokenAge && (matches() || age < tokenAge/10) {
+		return matches()
 	}
 	k.read = time.Now()
 	if value, err := read(); err == nil {

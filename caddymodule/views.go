@@ -27,7 +27,8 @@ const (
 // views counts each view once where both the server and the tag of the page send a
 // page event: the tag's is taken, and the server's only if none has come within
 // tagWait. A view is known by the visitor's anonymousId and the page's path, and
-// each of the tag's page events stands for one view at most.
+// each of the tag's page events stands for one view at most: the latest that the
+// server has not sent, or else the latest that it has.
 //
 // Withheld events are in memory. They are sent at a reload or a stop; a process that
 // is killed loses them.
@@ -37,20 +38,26 @@ type views struct {
 	mu       sync.Mutex
 	withheld []*view // oldest first, with those that are no longer
 	sent     []*view // likewise
-	byID     map[string][]*view
+	byPage   map[pageOf][]*view
 	bytes    int
 	timer    *time.Timer
 	next     time.Time // at which it fires
 }
 
+// pageOf is what a view is known by.
+type pageOf struct{ anonymousID, path string }
+
 // view is a page that the server has answered.
 type view struct {
-	anonymousID, path string
-	at                time.Time
-	destination       string
-	event             *event.Event // nil once it is sent or the tag's has come
-	gone              bool         // the tag's has come, or the view is forgotten
-	counter           prometheus.Counter
+	pageOf
+	of          *views
+	at          time.Time
+	destination string
+	event       *event.Event // nil once it is sent or the tag's has come
+	claimed     bool         // the tag's event is on its way to the log
+	due         bool         // its time came while it was claimed
+	gone        bool         // the tag's has come, or the view is forgotten
+	counter     prometheus.Counter
 }
 
 // size is about the memory of a withheld event.
@@ -63,14 +70,14 @@ func (v *view) size() int {
 // withhold keeps the server's page event back. The event must not be changed after.
 func (vs *views) withhold(destination string, e *event.Event, withheld prometheus.Counter) {
 	v := &view{
-		anonymousID: e.AnonymousID, path: e.Context.Page.Path, at: time.Now(),
+		pageOf: pageOf{e.AnonymousID, e.Context.Page.Path}, of: vs, at: time.Now(),
 		destination: destination, event: e, counter: withheld,
 	}
 	vs.mu.Lock()
-	if vs.byID == nil {
-		vs.byID = make(map[string][]*view)
+	if vs.byPage == nil {
+		vs.byPage = make(map[pageOf][]*view)
 	}
-	vs.byID[v.anonymousID] = append(vs.byID[v.anonymousID], v)
+	vs.byPage[v.pageOf] = append(vs.byPage[v.pageOf], v)
 	vs.withheld = append(vs.withheld, v)
 	vs.bytes += v.size()
 	due := vs.dueLocked(v.at)
@@ -79,42 +86,96 @@ func (vs *views) withhold(destination string, e *event.Event, withheld prometheu
 	vs.send(due)
 }
 
-// claim takes a page event of the tag, which is of one of those paths. It reports
-// whether the server has sent that view already, so that the tag's is to be dropped.
-func (vs *views) claim(anonymousID string, paths ...string) (sent bool) {
+// claim takes a page event of the tag, which is of the first of those paths that has
+// a view. It returns the view whose event the server withholds, which is to be
+// settled; or reports that the server has sent that view already, so that the tag's
+// is to be dropped.
+func (vs *views) claim(anonymousID string, paths ...string) (v *view, sent bool) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	for _, v := range vs.byID[anonymousID] {
-		if v.gone || !slices.Contains(paths, v.path) {
-			continue
+	for _, path := range paths {
+		// Those that are withheld are later than those that are sent.
+		for _, v := range slices.Backward(vs.byPage[pageOf{anonymousID, path}]) {
+			switch {
+			case v.claimed:
+				continue
+			case v.event == nil:
+				vs.forgetLocked(v)
+				return nil, true
+			}
+			v.claimed = true
+			return v, false
 		}
-		if v.event == nil {
-			vs.forgetLocked(v)
-			return true
-		}
+	}
+	return nil, false
+}
+
+// settle ends a claim: the tag's event of the view is durable, or else the server's
+// is needed.
+func (v *view) settle(durable bool) {
+	vs := v.of
+	vs.mu.Lock()
+	var due []*view
+	switch {
+	case v.gone: // the visitor was erased
+	case durable:
 		vs.bytes -= v.size()
 		v.event = nil
 		v.counter.Inc()
 		vs.forgetLocked(v)
-		return false
+	case v.due:
+		due = append(due, vs.releaseLocked(v))
 	}
-	return false
+	v.claimed = false
+	vs.mu.Unlock()
+	vs.send(due)
 }
 
-// forgetLocked takes a view out of byID; the lists drop it when they come to it.
+// drop forgets a visitor's views, and a user's, and returns how many events were
+// withheld of them.
+func (vs *views) drop(anonymousID, userID string) (events int) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for _, v := range slices.Concat(vs.withheld, vs.sent) {
+		of := anonymousID != "" && v.anonymousID == anonymousID || userID != "" && v.event != nil && v.event.UserID == userID
+		if !of || v.gone {
+			continue
+		}
+		if v.event != nil {
+			events++
+			vs.bytes -= v.size()
+			v.event = nil
+		}
+		vs.forgetLocked(v)
+	}
+	return events
+}
+
+// forgetLocked takes a view out of byPage; the lists drop it when they come to it.
 func (vs *views) forgetLocked(v *view) {
 	v.gone = true
-	var left []*view
-	for _, other := range vs.byID[v.anonymousID] {
-		if other != v {
-			left = append(left, other)
+	list := vs.byPage[v.pageOf]
+	switch {
+	case len(list) == 1:
+		delete(vs.byPage, v.pageOf)
+	case v == list[0]: // it is one of the oldest
+		vs.byPage[v.pageOf] = list[1:]
+	default: // or one of the latest
+		i := len(list) - 1
+		for list[i] != v {
+			i--
 		}
+		vs.byPage[v.pageOf] = slices.Delete(list, i, i+1)
 	}
-	if left == nil {
-		delete(vs.byID, v.anonymousID)
-	} else {
-		vs.byID[v.anonymousID] = left
-	}
+}
+
+// releaseLocked returns a view as it is to be sent, and remembers that it was.
+func (vs *views) releaseLocked(v *view) *view {
+	due := &view{destination: v.destination, event: v.event}
+	vs.bytes -= v.size()
+	v.event = nil
+	vs.sent = append(vs.sent, v)
+	return due
 }
 
 // tick sends what has waited long enough.
@@ -156,13 +217,13 @@ func (vs *views) dueLocked(now time.Time) (due []*view) {
 			break
 		}
 		vs.withheld = vs.withheld[1:]
-		if v.gone {
-			continue
+		switch {
+		case v.gone:
+		case v.claimed:
+			v.due = true
+		default:
+			due = append(due, vs.releaseLocked(v))
 		}
-		due = append(due, &view{destination: v.destination, event: v.event})
-		vs.bytes -= v.size()
-		v.event = nil
-		vs.sent = append(vs.sent, v)
 	}
 	for len(vs.sent) > 0 {
 		v := vs.sent[0]

@@ -61,6 +61,7 @@ func (q *withdrawals) add(anonymousID string) {
 // anonymousId counts: it is this browser's, while the user may have consented on
 // another one.
 func (h *Handler) withdrawn(w cookie.Withdrawn) {
+	h.app.queue.views.drop(w.AnonymousID, "")
 	h.erasing.add(w.AnonymousID)
 }
 

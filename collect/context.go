@@ -32,7 +32,10 @@ var contextKinds = map[string]kind{
 func (p *parser) readContext(e *Event, own gjson.Result) {
 	x := &p.members
 	x.reset()
-	if p.copied += len(p.context.Raw); p.copied > maxContext {
+	n := len(p.context.Raw)
+	p.copied += n
+	p.busy = n > 0 && p.Grow != nil && !p.Grow(int64(n))
+	if p.busy || p.copied > maxContext {
 		return
 	}
 	for _, from := range [...]gjson.Result{p.context, own} {
@@ -93,6 +96,8 @@ func (p *parser) allowed(e *Event, name string, value gjson.Result) (raw string,
 		return p.redactPage(gjson.Result{Type: gjson.JSON, Raw: onlyTexts(value)}), true
 	case name == "referrer" && value.Type == gjson.String && p.Redact != nil:
 		return quote(p.Redact(value.Str)), true
+	case name == "referrer" && value.IsObject():
+		return p.redactPage(value), true
 	}
 	switch k {
 	case text:
@@ -162,7 +167,7 @@ func (p *parser) redactPage(page gjson.Result) string {
 // redacted is a member of a page without secrets.
 func (p *parser) redacted(name, value string) string {
 	switch {
-	case (name == "url" || name == "referrer") && value != "" && p.Redact != nil:
+	case (name == "url" || name == "referrer" || isURL(value)) && value != "" && p.Redact != nil:
 		return p.Redact(value)
 	case name == "path" && p.RedactPath != nil:
 		return p.RedactPath(value)
@@ -176,6 +181,12 @@ func (p *parser) redacted(name, value string) string {
 		return p.RedactQuery(value)
 	}
 	return value
+}
+
+// isURL reports an absolute URL of the web.
+func isURL(text string) bool {
+	scheme, _, found := strings.Cut(text, "://")
+	return found && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http"))
 }
 
 func trimmed(v gjson.Result) string {

@@ -17,6 +17,9 @@ import (
 // MaxEvents is how many events a body may have.
 const MaxEvents = 1000
 
+// maxRelayed is the same for the relay; Intilery has no such limit.
+const maxRelayed = 10_000
+
 const (
 	// maxDepth is how deep a body may be nested, so that reading it takes little
 	// stack. An event that is too deep is rejected alone below it.
@@ -37,6 +40,7 @@ const (
 	codeBadTime     = "bad_timestamp"
 	codeBadID       = "bad_id"
 	codeNoIdentity  = "no_identity"
+	codeCommand     = "command"
 )
 
 // Options say how Parse reads a body.
@@ -52,6 +56,9 @@ type Options struct {
 	Correct bool
 	// Trusted is for a server's key: times, the IP and any anonymousId are kept.
 	Trusted bool
+	// Grow takes memory in bytes for what is copied into the events, and reports
+	// whether there is as much. Nil is no bound.
+	Grow func(bytes int64) bool
 	// Redact, RedactPath and RedactQuery take secrets out of an absolute URL, a path
 	// and a query. Nil for one that is to stay as it is.
 	Redact, RedactPath, RedactQuery func(string) string
@@ -81,8 +88,8 @@ func Parse(body []byte, t Target, o Options) (Parsed, error) {
 
 // ParseRelay reads a body of the Tracking API. Nothing is corrected, filtered or left
 // out: each call is what it was, with the context of its batch.
-func ParseRelay(body []byte, t Target, now time.Time) (Parsed, error) {
-	return Parse(body, t, Options{MaxEvent: event.MaxBytes, Now: now, Trusted: true, relay: true})
+func ParseRelay(body []byte, t Target, now time.Time, grow func(int64) bool) (Parsed, error) {
+	return Parse(body, t, Options{MaxEvent: event.MaxBytes, Now: now, Trusted: true, Grow: grow, relay: true})
 }
 
 // parser reads one body.
@@ -93,6 +100,7 @@ type parser struct {
 	context gjson.Result // of the batch
 	sentAt  string       // likewise
 	copied  int          // bytes of the context, into events
+	busy    bool         // there is no memory for more
 	m       members      // of the event that is read
 	members extras       // of its context
 	parsed  Parsed
@@ -126,8 +134,8 @@ func (p *parser) parse() (Parsed, error) {
 	})
 	p.sentAt = sentAt.Str
 	switch {
-	case batch.IsArray():
-	case batch.Exists() || p.target.Route == Batch && !root.Get("type").Exists():
+	case batch.IsArray() && (batch.Get("0").Exists() || !root.Get("type").Exists()):
+	case batch.Exists() && !batch.IsArray() || p.target.Route == Batch && !root.Get("type").Exists():
 		return Parsed{}, refused(codeMalformed, "batch", "there is no array of events")
 	default:
 		p.context = gjson.Result{}
@@ -136,9 +144,12 @@ func (p *parser) parse() (Parsed, error) {
 	}
 	p.target.Type, p.target.Unsupported = 0, false // each says its own
 	p.parsed.Events = make([]Event, 0, min(strings.Count(batch.Raw, `"type"`), MaxEvents))
-	n := 0
+	n, most := 0, MaxEvents
+	if p.relay {
+		most = maxRelayed
+	}
 	batch.ForEach(func(_, element gjson.Result) bool {
-		if n == MaxEvents || p.copied > maxContext {
+		if n == most || p.busy || p.copied > maxContext {
 			n++
 			return false
 		}
@@ -149,8 +160,12 @@ func (p *parser) parse() (Parsed, error) {
 	switch {
 	case p.copied > maxContext:
 		return Parsed{}, refused(codeTooLarge, "context", "too large for so many events")
-	case n > MaxEvents:
-		return Parsed{}, refused("too_many", "batch", fmt.Sprintf("more than %d events", MaxEvents))
+	case p.busy:
+		return Parsed{}, busy
+	case n == 0 && !p.relay:
+		return Parsed{}, refused("empty", "batch", "there is no event in it")
+	case n > most:
+		return Parsed{}, refused("too_many", "batch", fmt.Sprintf("more than %d events", most))
 	}
 	return p.parsed, nil
 }
@@ -293,6 +308,9 @@ func (p *parser) what(e *Event, m *members) error {
 		if e.Name = trimmed(m.name); e.Name == "" {
 			return &fault{codeMissingName, "event", "a track needs a name"}
 		}
+		if event.IsCommand(e.Name) && !p.Trusted {
+			return &fault{codeCommand, "event", "a command needs the key of a server"}
+		}
 		if m.title.Exists() {
 			m.extra.addNamed("name", m.title)
 		}
@@ -304,59 +322,6 @@ func (p *parser) what(e *Event, m *members) error {
 		}
 	}
 	return nil
-}
-
-// who reads the IDs.
-func (p *parser) who(e *Event, m *members) error {
-	switch m.userID.Type {
-	case gjson.String:
-		e.UserID = m.userID.Str
-	case gjson.Number:
-		e.UserID = m.userID.Raw
-	case gjson.Null: // absent too
-	default:
-		return &fault{codeWrongType, "userId", "use a string"}
-	}
-	if !validID(e.UserID) {
-		return &fault{codeBadID, "userId", fmt.Sprintf("use up to %d bytes without control characters", maxID)}
-	}
-	if id := m.anonymousID.Str; p.Trusted && validID(id) || p.ValidAnonymousID != nil && p.ValidAnonymousID(id) {
-		e.AnonymousID = id
-	}
-	if p.relay && e.UserID == "" && e.AnonymousID == "" {
-		return &fault{codeNoIdentity, "userId", "userId must not be empty"}
-	}
-	if id := m.messageID.Str; validMessageID(id) {
-		e.MessageID = id
-	}
-	return nil
-}
-
-const (
-	maxID        = 256
-	maxMessageID = 128
-)
-
-// validID reports text that can be an ID of another system, empty included.
-func validID(id string) bool {
-	if len(id) > maxID {
-		return false
-	}
-	for _, c := range id {
-		if c < ' ' || c == 0x7f || c == utf8.RuneError {
-			return false
-		}
-	}
-	return true
-}
-
-func validMessageID(id string) bool {
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return false
-		}
-	}
-	return id != "" && len(id) <= maxMessageID
 }
 
 // values reads traits and properties.
@@ -374,7 +339,7 @@ func (p *parser) values(e *Event, m *members) error {
 		case v.value.Type == gjson.Null:
 		case !v.value.IsObject():
 			return &fault{codeWrongType, v.name, "use an object"}
-		case v.own && e.Type == event.Page:
+		case v.own && (e.Type == event.Page || e.Type == event.Screen):
 			*v.into = p.bytes(v.value)
 			if clean := p.redactPage(v.value); clean != v.value.Raw {
 				*v.into = []byte(clean)

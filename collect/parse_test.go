@@ -74,13 +74,24 @@ func TestParse(t *testing.T) {
 			at + `"type":"track","event":"E","userId":"u","messageId":"made","properties":{},"context":{"active":true,"campaign":{"name":"c"}}}`},
 		{"equal members: the last counts", "/t", `{"userId":"u","event":"A","event":"B","x":1,"\u0078":2,"properties":{"a":1},"properties":{"a":2}}`,
 			at + `"type":"track","event":"B","userId":"u","messageId":"made","properties":{"a":2},"context":{},"x":2}`},
-		{"other members stay", "/t", `{"userId":"u","event":"send_email","assetId":7,"traits":{"a":1},"name":"n"}`,
-			at + `"type":"track","event":"send_email","userId":"u","messageId":"made","properties":{},"context":{},"assetId":7,"name":"n","traits":{"a":1}}`},
+		{"other members stay", "/t", `{"userId":"u","event":"Sent","assetId":7,"traits":{"a":1},"name":"n"}`,
+			at + `"type":"track","event":"Sent","userId":"u","messageId":"made","properties":{},"context":{},"assetId":7,"name":"n","traits":{"a":1}}`},
 		{"the body's type wins over the path's", "/t", `{"type":"page","userId":"u","name":"N"}`,
 			at + `"type":"page","event":"page","name":"N","userId":"u","messageId":"made","properties":{},"context":{}}`},
 		{"an invalid anonymousId is none", "/t", `{"event":"E","anonymousId":"x"}`,
 			at + `"type":"track","event":"E","userId":"filled in","messageId":"made","properties":{},"context":{}}`},
-		{"an odd messageId is none", "/t", `{"event":"E","userId":"u","messageId":"a b"}`,
+		{"messageIds of other makers", "/t", `{"event":"E","userId":"u","messageId":"a b"}`,
+			at + `"type":"track","event":"E","userId":"u","messageId":"a b","properties":{},"context":{}}`},
+		{"a messageId that is a number", "/t", `{"event":"E","userId":"u","messageId":7}`,
+			at + `"type":"track","event":"E","userId":"u","messageId":"7","properties":{},"context":{}}`},
+		{"a messageId that is too long is none", "/t", `{"event":"E","userId":"u","messageId":"` + strings.Repeat("x", 129) + `"}`,
+			at + `"type":"track","event":"E","userId":"u","messageId":"made","properties":{},"context":{}}`},
+		{"a blank userId is none", "/t", `{"event":"E","userId":" "}`,
+			at + `"type":"track","event":"E","userId":"filled in","messageId":"made","properties":{},"context":{}}`},
+		{"a command", "/t", `{"event":"send_email","userId":"u","assetId":7}`, "0 command event"},
+		{"secrets in other URLs", "/s", `{"userId":"u","name":"N","properties":{"url":"https://a/secret"},"context":{"referrer":{"url":"https://a/secret","type":"ad"},"page":{"initial_url":"HTTPS://a/secret"}}}`,
+			at + `"type":"screen","event":"screen","name":"N","userId":"u","messageId":"made","properties":{"url":"https://a/"},"context":{"referrer":{"url":"https://a/","type":"ad"},"page":{"initial_url":"HTTPS://a/"}}}`},
+		{"a stray batch", "/t", `{"type":"track","event":"E","userId":"u","batch":[]}`,
 			at + `"type":"track","event":"E","userId":"u","messageId":"made","properties":{},"context":{}}`},
 		{"a clock an hour late", "/t", `{"event":"E","userId":"u","timestamp":"2026-03-01T10:59:50Z","sentAt":"2026-03-01T11:00:00Z"}`,
 			`{"timestamp":"2026-03-01T11:59:50.000Z","type":"track","event":"E","userId":"u","messageId":"made","originalTimestamp":"2026-03-01T10:59:50Z","properties":{},"context":{}}`},
@@ -173,6 +184,16 @@ func TestParseBounds(t *testing.T) {
 	if e, ok := err.(*Error); !ok || e.Code != "too_large" || e.Field != "context" {
 		t.Errorf("a context of 20 MB in all: %v", err)
 	}
+	o := options()
+	left := int64(100_000)
+	o.Grow = func(n int64) bool { left -= n; return left >= 0 }
+	_, err = Parse([]byte(`{"context":{"locale":"`+strings.Repeat("x", 2000)+`"},"batch":[`+events+`]}`), TargetOf("/b"), o)
+	if e, ok := err.(*Error); !ok || e.Code != "busy" {
+		t.Errorf("a context without memory: %v", err)
+	}
+	if _, err = Parse([]byte(`{"batch":[]}`), TargetOf("/b"), options()); err == nil || err.(*Error).Code != "empty" {
+		t.Errorf("an empty batch: %v", err)
+	}
 }
 
 // A server's events keep what a browser's lose.
@@ -198,7 +219,7 @@ func TestParseRelay(t *testing.T) {
 	p, err := ParseRelay([]byte(`{"context":{"locale":"de","app":{}},"batch":[
 		{"event":"identify","type":"identify","userId":"u","traits":{"a":1}},
 		{"event":"send_email","userId":"u","assetId":7,"integrations":{"x":true},"context":{"locale":"fr"}},
-		{"event":"page","userId":"u"},{"event":"E"},{"type":"track","userId":"u"}]}`), batch, now)
+		{"event":"page","userId":"u"},{"event":"E"},{"type":"track","userId":"u"}]}`), batch, now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +299,7 @@ func FuzzParse(f *testing.F) {
 		var p Parsed
 		var err error
 		if relay {
-			p, err = ParseRelay(body, TargetOf(path), now)
+			p, err = ParseRelay(body, TargetOf(path), now, nil)
 		} else {
 			p, err = Parse(body, TargetOf(path), options())
 		}

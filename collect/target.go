@@ -48,8 +48,8 @@ func TargetOf(rest string) Target {
 	if len(parts) > 0 && parts[0] == "v1" {
 		parts = parts[1:]
 	}
-	if len(parts) == 3 && parts[0] == "projects" && parts[2] == "settings" {
-		return Target{Route: Settings, Key: parts[1]}
+	if n := len(parts); n >= 3 && parts[0] == "projects" && parts[n-1] == "settings" {
+		return Target{Route: Settings, Key: strings.Join(parts[1:n-1], "/")} // base64 may have slashes
 	}
 	if len(parts) > 3 && parts[0] == "cdp" && parts[1] == "events" && parts[2] == "segment" {
 		parts = parts[3:]

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -153,12 +154,23 @@ func (c *client) settings() {
 		c.report.add(problem, topic, refusals[r.Error], "there are none for this key: a tag that asks for them sends nothing")
 	case a.status != http.StatusOK || err != nil || segment.APIHost == "":
 		c.report.add(problem, topic, fixEndpoint, "a tag that asks for them gets %d, %q, and sends nothing", a.status, a.header.Get("Content-Type"))
-	case got != want:
+	case !sameAddress(got, c.base):
 		c.report.add(problem, topic, fixHost+"; if it ends TLS, name it in Caddy's trusted_proxies and let it send X-Forwarded-Proto: https",
 			"tags are told to send to %s instead of %s", got, want)
 	default:
 		c.report.add(fine, topic, "", "tags are told to send to the endpoint")
 	}
+}
+
+// sameAddress compares addresses as browsers do, whatever the case of the host and
+// whether the default port is written.
+func sameAddress(text string, with *url.URL) bool {
+	at, err := url.Parse(text)
+	if err != nil || at.Scheme != with.Scheme || hostOf(at) != hostOf(with) || at.Path != with.Path {
+		return false
+	}
+	standard := map[string]string{"https": "443", "http": "80"}[at.Scheme]
+	return cmp.Or(at.Port(), standard) == cmp.Or(with.Port(), standard)
 }
 
 // testEvent sends one event as a tag does, and again as an app does that has not

@@ -197,6 +197,26 @@ func TestCancelledAtEndpoint(t *testing.T) {
 	}
 }
 
+func TestSameAddress(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"https://Shop.example.com/x7", "https://shop.example.com:443/x7", true},
+		{"https://xn--bcher-kva.example/x7", "https://B\u00fccher.example/x7", true},
+		{"http://shop.example.com:80/x7", "http://shop.example.com/x7", true},
+		{"http://shop.example.com/x7", "https://shop.example.com/x7", false},
+		{"https://shop.example.com:8443/x7", "https://shop.example.com/x7", false},
+		{"https://shop.example.com/x8", "https://shop.example.com/x7", false},
+		{"https://www.example.com/x7", "https://shop.example.com/x7", false},
+		{"://", "https://shop.example.com/x7", false},
+	} {
+		if got := sameAddress(tt.a, address(t, tt.b)); got != tt.want {
+			t.Errorf("%s and %s: %t", tt.a, tt.b, got)
+		}
+	}
+}
+
 func TestListedWord(t *testing.T) {
 	for path, want := range map[string]string{
 		"/collect": "collect", "/my/Analytics2": "analytic", "/x/tracking": "track", "/s/ga.js": "ga", "/api/v1/events": "events", "/js/tag": "tag",

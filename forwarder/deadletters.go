@@ -93,18 +93,18 @@ func (f *Forwarder) ReplayDeadLetters(ctx context.Context, filter deadletter.Fil
 
 // replay is one run of ReplayDeadLetters.
 type replay struct {
-	bytes   int
-	receipt *queue.Receipt         // of the present part
-	part    map[deadletter.ID]bool // handed to the queue
-	durable map[deadletter.ID]bool // there
+	bytes    int
+	receipts *queue.Receipts        // of the present part
+	part     map[deadletter.ID]bool // handed to the queue
+	durable  map[deadletter.ID]bool // there
 }
 
 func (p *replay) add(ctx context.Context, d *destination, id deadletter.ID, ev event.Stored) error {
 	if p.bytes == 0 {
-		p.receipt, p.part = queue.NewReceipt(), make(map[deadletter.ID]bool)
+		p.receipts, p.part = queue.NewReceipts(1), make(map[deadletter.ID]bool)
 	}
 	anonymousID, userID := ev.IDs()
-	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: ev, receipt: p.receipt}
+	u := unrouted{lane: event.Lane(anonymousID, userID, lanes), class: ev.Type().Class(), record: ev, receipt: p.receipts.At(0)}
 	if ok, err := d.capture(u); err != nil || !ok {
 		return err // not ok: it was removed just now; the letter stays
 	}
@@ -123,8 +123,8 @@ func (p *replay) flush(ctx context.Context) error {
 		return nil
 	}
 	p.bytes = 0
-	p.receipt.Seal()
-	if err := p.receipt.Wait(ctx); err != nil && !errors.Is(err, ErrFull) {
+	p.receipts.Seal()
+	if err := p.receipts.Wait(ctx); err != nil && !errors.Is(err, ErrFull) {
 		return fmt.Errorf("the queue does not reach the disk: %w", err)
 	} else if err != nil {
 		return err

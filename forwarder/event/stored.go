@@ -1,6 +1,7 @@
 package event
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -83,10 +84,16 @@ func (s Stored) IsCommand() bool {
 		return false
 	}
 	rest = rest[len(prefix):]
-	for _, name := range [...]string{`send_email"`, `send_sms"`, `send_print"`, `send_push"`, `start_journey"`} {
-		if len(rest) >= len(name) && string(rest[:len(name)]) == name {
+	for _, name := range commands {
+		if n := len(name); len(rest) > n && rest[n] == '"' && string(rest[:n]) == name {
 			return true
 		}
 	}
 	return false
 }
+
+// commands are the names of tracks that make Intilery do something.
+var commands = [...]string{"send_email", "send_sms", "send_print", "send_push", "start_journey"}
+
+// IsCommand reports the name of a track that makes Intilery do something at once.
+func IsCommand(name string) bool { return slices.Contains(commands[:], name) }

@@ -8,10 +8,10 @@ import (
 )
 
 // receive appends a record with a receipt of its own.
-func receive(t *testing.T, l *Log, class queue.Class, rec string) *queue.Receipt {
+func receive(t *testing.T, l *Log, class queue.Class, rec string) *queue.Receipts {
 	t.Helper()
-	r := queue.NewReceipt()
-	if err := l.Lane("a").AppendWith(r, class, []byte(rec)); err != nil {
+	r := queue.NewReceipts(1)
+	if err := l.Lane("a").AppendWith(r.At(0), class, []byte(rec)); err != nil {
 		t.Fatal(err)
 	}
 	r.Seal()
@@ -39,7 +39,7 @@ func TestReceipt(t *testing.T) {
 		t.Errorf("evicted: %v", err)
 	}
 	d.bytes.Store(plenty)
-	for _, r := range []*queue.Receipt{kept, last} {
+	for _, r := range []*queue.Receipts{kept, last} {
 		if err := r.Wait(t.Context()); err != nil {
 			t.Errorf("kept: %v", err)
 		}
@@ -58,21 +58,5 @@ func TestReceiptAtShutdown(t *testing.T) {
 	}
 	if err := r.Wait(t.Context()); !errors.Is(err, queue.ErrClosed) {
 		t.Errorf("given up: %v", err)
-	}
-}
-
-// A receipt ends when all its records have, and never before it is sealed.
-func TestReceiptOfSeveral(t *testing.T) {
-	r := queue.NewReceipt()
-	r.Begin()
-	r.Begin()
-	r.End(nil)
-	r.End(queue.ErrFull)
-	if r.Ended() {
-		t.Error("ended before it was sealed")
-	}
-	r.Seal()
-	if err := r.Wait(t.Context()); !errors.Is(err, queue.ErrFull) {
-		t.Errorf("one of two was shed: %v", err)
 	}
 }
