@@ -40,7 +40,7 @@ var siteMetrics = struct {
 	withheld: siteCounter("pages_withheld_total",
 		"Page events of the server that were not sent, because the page's tag sent one of the same view."),
 	collected: siteCounter("collected_events_total",
-		"Events that came to the collection endpoint, by outcome: taken, repeat, bot, no_consent, unsupported, or why they were rejected.", "outcome"),
+		"Events that came to the collection endpoint, by outcome: taken, repeat, page_sent, bot, no_consent, unsupported, or why they were rejected.", "outcome"),
 	refused: siteCounter("collect_refused_total",
 		"Requests to the collection endpoint that were answered with an error, by its code.", "code"),
 	withdrawals: prometheus.NewCounterVec(prometheus.CounterOpts{

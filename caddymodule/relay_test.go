@@ -2,9 +2,12 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // The relay answers as the Tracking API does, also where there is nothing to take,
@@ -23,6 +26,7 @@ func TestRelay(t *testing.T) {
 		}
 		return resp.StatusCode, answer.Success, answer.EventID, answer.Message
 	}
+	unsupported := counter(t, siteMetrics.collected.WithLabelValues("srv0", "unsupported"))
 	for _, test := range []struct {
 		action, body, token string
 		status              int
@@ -44,10 +48,42 @@ func TestRelay(t *testing.T) {
 			t.Errorf("%s: %d %v %q %q", test.body, status, success, id, message)
 		}
 	}
+	if n := counter(t, siteMetrics.collected.WithLabelValues("srv0", "unsupported")) - unsupported; n != 1 {
+		t.Errorf("%v unsupported, want 1", n)
+	}
 	if got := summary(r.calls(2)); got != "track:A track:B" {
 		t.Errorf("arrived %s", got)
 	}
 	if got := bodyText(t, r.get("/other")); got != "page" {
 		t.Errorf("another path: %q", got)
 	}
+}
+
+// A token that was replaced in its file is not accepted for long, and the new one at
+// once, or nearly so.
+func TestRelayToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		value, fails := "old", error(nil)
+		read := func() (string, error) { return value, fails }
+		k := new(knownToken)
+		is := func(token string, want bool) {
+			t.Helper()
+			if k.is(token, read) != want {
+				t.Errorf("%s: %t", token, !want)
+			}
+		}
+		is("old", true)
+		value = "new"
+		is("old", true)
+		time.Sleep(tokenAge)
+		is("old", false)
+		is("new", true)
+		value = "newer"
+		time.Sleep(tokenAge / 10)
+		is("newer", true)
+		is("", false)
+		fails = errors.New("file is gone")
+		time.Sleep(tokenAge)
+		is("newer", true)
+	})
 }
