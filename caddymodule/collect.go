@@ -119,8 +119,11 @@ func (c *collection) serve(target collect.Target) error {
 	now := time.Now()
 	key := collect.HeaderKey(c.r.Header)
 	c.at = senderAt(clientIP(c.r))
-	memory, over := c.h.app.queue.relayed.all(), 0
-	if c.server = c.h.Collect.isServer(key); !c.server {
+	var memory collect.Memory
+	over := 0
+	if c.server = c.h.Collect.isServer(key); c.server {
+		memory = c.h.app.queue.relayed.all()
+	} else {
 		memory = c.h.app.queue.bodies.of(c.at)
 		over = c.h.Collect.limits.pass(now, c.at)
 		if over > 0 && len(c.h.Collect.servers) == 0 { // or the body may have the key of one

@@ -35,17 +35,18 @@ func (c *collection) take(body *collect.Body, target collect.Target, destination
 		}
 		c.fill(&parsed)
 	}
-	d := delivery{destination: destination, sender: key, events: make([]*event.Event, 0, len(parsed.Events))}
-	from := make([]*collect.Event, 0, len(parsed.Events))
-	for i := range parsed.Events {
-		e := &parsed.Events[i]
-		if e.AnonymousID == "" && e.UserID == "" {
+	parsed.Events = slices.DeleteFunc(parsed.Events, func(e collect.Event) bool {
+		nobody := e.AnonymousID == "" && e.UserID == ""
+		if nobody {
 			parsed.Rejected = append(parsed.Rejected, collect.Rejection{Index: e.Index, Code: "no_identity",
 				Field: "userId", Message: "neither userId nor a valid anonymousId; use one of them"})
-			continue
 		}
-		d.events = append(d.events, &e.Event)
-		from = append(from, e)
+		return nobody
+	})
+	from := parsed.Events
+	d := delivery{destination: destination, sender: key, events: make([]*event.Event, len(from))}
+	for i := range from {
+		d.events[i] = &from[i].Event
 	}
 	if x.h.Page == pageAuto && !c.server {
 		onPage := c.pagePath()

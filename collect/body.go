@@ -67,17 +67,8 @@ func (b *Body) load(r *http.Request, max int64) error {
 	if 0 < r.ContentLength && r.ContentLength < first {
 		first = r.ContentLength + 1 // and the end is seen without more
 	}
-	b.Bytes, err = b.read(r.Body, first, max)
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, new(*Error)):
-		return err
-	case errors.As(err, &tooLong): // of a handler in front
-		return tooLarge(tooLong.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Error{Status: http.StatusRequestTimeout, Code: "timeout", Message: "the body did not come in time; send it again"}
-	case err != nil:
-		return unreadable
+	if b.Bytes, err = b.read(r.Body, first, max); err != nil {
+		return readError(err)
 	}
 	if inflate != nil && len(b.Bytes) > 0 {
 		if b.Bytes, err = inflate(b, max); err != nil {
@@ -88,6 +79,20 @@ func (b *Body) load(r *http.Request, max int64) error {
 		return &Error{Status: http.StatusBadRequest, Code: "empty", Message: "the body is empty; send JSON"}
 	}
 	return nil
+}
+
+// readError says why a body could not be read.
+func readError(err error) error {
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, new(*Error)):
+		return err
+	case errors.As(err, &tooLong): // of a handler in front
+		return tooLarge(tooLong.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{Status: http.StatusRequestTimeout, Code: "timeout", Message: "the body did not come in time; send it again"}
+	}
+	return unreadable
 }
 
 // read reads to the end. Its first piece of memory has as many bytes as first says.

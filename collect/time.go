@@ -14,8 +14,10 @@ const clockTolerance = 5 * time.Minute
 func (p *parser) when(e *Event, m *members) error {
 	e.OriginalTimestamp = short(m.originalTimestamp)
 	said := m.timestamp
-	if _, ok := parseTime(e.OriginalTimestamp); ok && said.Type == gjson.Null && !p.relay {
-		said = m.originalTimestamp // RudderStack's SDKs leave the other to the receiver
+	if said.Type == gjson.Null && e.OriginalTimestamp != "" && !p.relay {
+		if _, ok := parseTime(e.OriginalTimestamp); ok {
+			said = m.originalTimestamp // RudderStack's SDKs leave the other to the receiver
+		}
 	}
 	switch {
 	case said.Type == gjson.Null:

@@ -71,7 +71,7 @@ func config(c *Process, o Options, dir string) string {
 			site = "\tintilery\n" + site
 		}
 	}
-	return fmt.Sprintf("{\n\tadmin %s\n\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n\tservers {\n\t\tprotocols h1\n\t}\n"+
+	return fmt.Sprintf("{\n\tadmin %s\n\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n\tservers {\n\t\tprotocols h1\n\t\ttrusted_proxies static 127.0.0.0/8\n\t}\n"+
 		"\tgrace_period 1s\n\tstorage file_system %s\n%s}\nhttp://%s {\n%s}\n",
 		c.admin, filepath.Join(dir, "storage"), global, c.Site, site)
 }
