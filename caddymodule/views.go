@@ -136,17 +136,19 @@ func (v *view) settle(durable bool) {
 func (vs *views) drop(anonymousID, userID string) (events int) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	for _, v := range slices.Concat(vs.withheld, vs.sent) {
-		of := anonymousID != "" && v.anonymousID == anonymousID || userID != "" && v.event != nil && v.event.UserID == userID
-		if !of || v.gone {
-			continue
+	for _, list := range [...][]*view{vs.withheld, vs.sent} {
+		for _, v := range list {
+			of := anonymousID != "" && v.anonymousID == anonymousID || userID != "" && v.event != nil && v.event.UserID == userID
+			if !of || v.gone {
+				continue
+			}
+			if v.event != nil {
+				events++
+				vs.bytes -= v.size()
+				v.event = nil
+			}
+			vs.forgetLocked(v)
 		}
-		if v.event != nil {
-			events++
-			vs.bytes -= v.size()
-			v.event = nil
-		}
-		vs.forgetLocked(v)
 	}
 	return events
 }

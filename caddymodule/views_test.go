@@ -154,6 +154,7 @@ func TestViewsClaims(t *testing.T) {
 			t.Error("counted twice")
 		}
 		time.Sleep(viewLife)
+		v.want(t, "[a/failed a/slow]", 0)
 		if len(v.byPage) != 0 || v.bytes != 0 {
 			t.Errorf("left: %v, %d bytes", v.byPage, v.bytes)
 		}
