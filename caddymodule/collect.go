@@ -95,6 +95,8 @@ const (
 	codeRate       = "rate_limited"
 )
 
+var errOrigin = &collect.Error{Status: http.StatusForbidden, Code: codeOrigin, Message: "events are not taken from pages of this origin"}
+
 // serve does what the target is for. An error is the answer.
 func (c *collection) serve(target collect.Target) error {
 	c.source()
@@ -149,7 +151,7 @@ func (c *collection) serve(target collect.Target) error {
 		return overRate(over)
 	}
 	if !c.server && !allowed {
-		return &collect.Error{Status: http.StatusForbidden, Code: codeOrigin, Message: "events are not taken from pages of this origin"}
+		return errOrigin
 	}
 	// The body is read, and nothing after it waits for the client: what is here is
 	// taken although the client may be gone.
@@ -190,7 +192,7 @@ func (c *collection) shareWithOrigin() (allowed bool) {
 // preflight answers a browser that asks before it sends (Fetch standard, CORS-preflight).
 func (c *collection) preflight(allowed bool) error {
 	if !allowed {
-		return &collect.Error{Status: http.StatusForbidden, Code: codeOrigin, Message: "events are not taken from pages of this origin"}
+		return errOrigin
 	}
 	h := c.w.Header()
 	h.Set("Access-Control-Allow-Methods", "POST, GET")

@@ -179,10 +179,14 @@ func (in *intake) take(f capturer, d *delivery) error {
 // outcome gives an event a fate by its receipt, or by that of its first, if the
 // event is not durable.
 func (in *intake) outcome(d *delivery, i int, r *queue.Receipt) {
+	if !r.Receipts().Ended() { // asked first: only then is the error the last word
+		d.fates[i] = eventFailed
+		return
+	}
 	switch err := r.Err(); {
 	case final(err):
 		d.refuse(i, err)
-	case err != nil, !r.Receipts().Ended():
+	case err != nil:
 		d.fates[i] = eventFailed
 	}
 }

@@ -60,6 +60,17 @@ func (v *viewing) want(t *testing.T, captured string, withheld float64) {
 	}
 }
 
+// forgot checks that nothing is left in memory.
+func (v *viewing) forgot(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.byPage) != 0 || len(v.sent) != 0 || len(v.views.withheld) != 0 || v.bytes != 0 {
+		t.Errorf("left: %v %v %v, %d bytes", v.byPage, v.sent, v.views.withheld, v.bytes)
+	}
+}
+
 // A view has one page event: the tag's, the server's when the tag is blocked, and
 // the server's when the tag is slow, whose event is dropped then.
 func TestViews(t *testing.T) {
@@ -89,9 +100,7 @@ func TestViews(t *testing.T) {
 			t.Error("a view of an hour ago was taken for this one")
 		}
 		v.want(t, "[a/slow b/blocked a/next]", 1)
-		if len(v.byPage) != 0 || len(v.sent) != 0 || len(v.views.withheld) != 0 || v.bytes != 0 {
-			t.Errorf("left: %v %v %v, %d bytes", v.byPage, v.sent, v.views.withheld, v.bytes)
-		}
+		v.forgot(t)
 	})
 }
 
@@ -155,9 +164,7 @@ func TestViewsClaims(t *testing.T) {
 		}
 		time.Sleep(viewLife)
 		v.want(t, "[a/failed a/slow]", 0)
-		if len(v.byPage) != 0 || v.bytes != 0 {
-			t.Errorf("left: %v, %d bytes", v.byPage, v.bytes)
-		}
+		v.forgot(t)
 	})
 }
 
@@ -180,9 +187,7 @@ func TestViewsDrop(t *testing.T) {
 		}
 		time.Sleep(viewLife + 2*tagWait)
 		v.want(t, "[b/]", 0)
-		if len(v.byPage) != 0 || v.bytes != 0 {
-			t.Errorf("left: %v, %d bytes", v.byPage, v.bytes)
-		}
+		v.forgot(t)
 	})
 }
 

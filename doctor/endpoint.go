@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -211,7 +210,7 @@ func (c *client) testEvent(browser http.CookieJar) {
 	case !known:
 		c.report.add(note, topic, "", "it was answered; where consent is required, it was not taken")
 	default:
-		c.report.add(fine, topic, "", "%s was taken", fmt.Sprintf("%q", TestEvent))
+		c.report.add(fine, topic, "", "%q was taken", TestEvent)
 	}
 }
 
