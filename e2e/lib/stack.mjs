@@ -6,10 +6,12 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTLS } from 'node:tls';
 import { loadTags, startApp } from './app.mjs';
 import { startSandbox, startSite } from './caddy.mjs';
 import { freePorts } from './ports.mjs';
 import { Remote } from './remote.mjs';
+import { until } from './wait.mjs';
 
 const here = new URL('..', import.meta.url).pathname;
 
@@ -25,6 +27,15 @@ export async function startStack() {
     dir,
     env: { E2E_PORT: port, E2E_APP_PORT: app.port, E2E_SANDBOX_PORT: sandbox.port, E2E_KEY: key.toString('base64') },
     serving: () => listens(port),
+  });
+  // Now and then Caddy does not get a certificate from its own authority, and would
+  // try again after a minute.
+  const hosts = (await readFile(`${here}Caddyfile`, 'utf8')).match(/(?<=https:\/\/)[a-z.]+\.test/g);
+  const certified = () => until('all certificates', async () => (
+    await Promise.all(hosts.map((host) => greets(port, host)))).every(Boolean), { seconds: 10, what: caddy.output });
+  await certified().catch(async () => {
+    await caddy.killAndRestart();
+    await certified();
   });
 
   return {
@@ -67,6 +78,15 @@ export async function startStack() {
 function listens(port) {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+/** Whether a host is served over TLS. */
+function greets(port, servername) {
+  return new Promise((resolve) => {
+    const socket = connectTLS({ port, host: '127.0.0.1', servername, rejectUnauthorized: false }, () => { socket.destroy(); resolve(true); });
+    socket.setTimeout(2000, () => { socket.destroy(); resolve(false); });
     socket.on('error', () => resolve(false));
   });
 }
