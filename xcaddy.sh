@@ -3,6 +3,8 @@
 #
 #   ./xcaddy.sh build   make ./caddy
 #   ./xcaddy.sh run     make ./caddy, then start Caddyfile.example
+#   ./xcaddy.sh fleet   make ./caddy, then start three nodes of Caddyfile.fleet, the
+#                       NATS server that joins them, and a sandbox behind them all
 set -eu
 
 XCADDY_VERSION=v0.4.5
@@ -16,7 +18,7 @@ fail() {
 }
 
 usage() {
-	sed -n '2,5s/^# \{0,1\}//p' "$0"
+	sed -n '2,7s/^# \{0,1\}//p' "$0"
 }
 
 check_go() {
@@ -26,27 +28,202 @@ check_go() {
 	go list -m >/dev/null || fail "this Go cannot build the module; see the message above. It needs Go $(sed -n 's/^go //p' go.mod) or newer."
 }
 
+# install <name> <version> <package>: has .tools/<name>-<version>.
+install() {
+	[ ! -x ".tools/$1-$2" ] || return 0
+	echo "Installing $1 $2 ..." >&2
+	GOBIN=$PWD/.tools go install "$3@$2" ||
+		fail "$1 could not be installed. Is the Go module proxy within reach (go env GOPROXY)?"
+	mv ".tools/$1" ".tools/$1-$2"
+}
+
 build() {
 	check_go
 	caddy_version=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
-	tools=$PWD/.tools
-	if [ ! -x "$tools/xcaddy-$XCADDY_VERSION" ]; then
-		echo "Installing xcaddy $XCADDY_VERSION ..." >&2
-		GOBIN=$tools go install "github.com/caddyserver/xcaddy/cmd/xcaddy@$XCADDY_VERSION" ||
-			fail "xcaddy could not be installed. Is the Go module proxy within reach (go env GOPROXY)?"
-		mv "$tools/xcaddy" "$tools/xcaddy-$XCADDY_VERSION"
-	fi
+	install xcaddy $XCADDY_VERSION github.com/caddyserver/xcaddy/cmd/xcaddy
 	go mod download || fail "the modules of go.mod could not be downloaded. Is the Go module proxy within reach (go env GOPROXY)?"
 	echo "Building ./caddy: Caddy $caddy_version with $MODULE. The first time takes minutes ..." >&2
 	# All modules are downloaded by now, and checked against go.sum. With the proxy
 	# off, xcaddy takes this checkout for the module and asks nobody else for it;
 	# the checksum database would be asked past the proxy, so it is off as well.
-	GOPROXY=off GOSUMDB=off "$tools/xcaddy-$XCADDY_VERSION" build "$caddy_version" \
+	GOPROXY=off GOSUMDB=off ".tools/xcaddy-$XCADDY_VERSION" build "$caddy_version" \
 		--with "$MODULE/caddymodule" --replace "$MODULE=$PWD" --output ./caddy >.tools/build.log 2>&1 || {
 		cat .tools/build.log >&2
 		fail "the build failed; see above."
 	}
 	echo "Built ./caddy" >&2
+}
+
+# The demo fleet. Each process has a file <name>.pid in $fleet for as long as it should
+# run. One shell starts all of them, because it must notice when one of them ends; it is
+# asked to start one again by a file <name>.start.
+fleet=.demo/fleet
+processes="broker sandbox a b c"
+# The version that the fleet is tested with.
+nats_version=$(sed -n 's|^.*github.com/nats-io/nats-server/v2 \(v[0-9.]*\).*|\1|p' fleettest/go.mod)
+
+# describe <process>: sets what, where and the ports.
+describe() {
+	case $1 in
+	broker) what="the NATS server" where=127.0.0.1:4250 ports=4250 ;;
+	sandbox) what="the sandbox" where=http://localhost:8081 ports=8081 ;;
+	a) what="node a" where=http://localhost:8080 ports="8080 2019" ;;
+	b) what="node b" where=http://localhost:8082 ports="8082 2020" ;;
+	c) what="node c" where=http://localhost:8083 ports="8083 2021" ;;
+	*) fail "there is no process $1; use one of: $processes" ;;
+	esac
+}
+
+# program <process>: becomes it.
+program() {
+	case $1 in
+	broker) exec ".tools/nats-server-$nats_version" --addr 127.0.0.1 --port 4250 --jetstream --store_dir "$fleet/broker" ;;
+	sandbox) exec ./caddy run --config Caddyfile.sandbox --adapter caddyfile ;;
+	esac
+	export NODE="$1" PORT="${ports% *}" ADMIN_PORT="${ports#* }"
+	exec ./caddy run --config Caddyfile.fleet --adapter caddyfile
+}
+
+pid() { cat "$fleet/$1.pid"; }
+alive() { kill -0 "$(pid "$1")" 2>/dev/null; }
+
+# launch <process>: starts it; returns 1 and says why if that is not possible.
+launch() {
+	describe "$1"
+	taken=$(go run ./internal/freeport/taken $ports | tr '\n' ' ')
+	if [ -n "$taken" ]; then
+		echo "xcaddy.sh: $what cannot start: another process uses the port ${taken% }; stop that first." >&2
+		return 1
+	fi
+	[ ! -e "$fleet/$1.log" ] || mv "$fleet/$1.log" "$fleet/$1.log.old"
+	# With job control each process has a group of its own, so that Ctrl-C reaches
+	# this shell alone: the nodes must end before the server that they hand over to.
+	set -m 2>/dev/null || true
+	program "$1" >"$fleet/$1.log" 2>&1 </dev/null &
+	echo $! >"$fleet/$1.pid"
+	set +m
+}
+
+# await <process>: returns when it is ready, or 1 when it has ended or takes too long.
+await() {
+	tries=300
+	until grep -Eqs 'Server is ready|serving initial configuration' "$fleet/$1.log"; do
+		tries=$((tries - 1))
+		if ! alive "$1" || [ $tries = 0 ]; then
+			describe "$1"
+			echo "xcaddy.sh: $what does not start; its log is $fleet/$1.log:" >&2
+			tail -3 "$fleet/$1.log" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# halt <process>...: ends them and waits for them.
+halt() {
+	for p in "$@"; do
+		[ ! -e "$fleet/$p.pid" ] || kill "$(pid "$p")" 2>/dev/null || true
+	done
+	for p in "$@"; do
+		[ ! -e "$fleet/$p.pid" ] || wait "$(pid "$p")" 2>/dev/null || true
+		rm -f "$fleet/$p.pid"
+	done
+}
+
+stop_fleet() {
+	trap '' INT TERM HUP
+	halt a b c
+	halt broker
+	halt sandbox
+	rm -f "$fleet/pid" "$fleet"/*.start
+}
+
+# show <process>: says where it is and how to kill it.
+show() {
+	describe "$1"
+	printf '  %-16s %-22s kill -9 %s\n' "$what" "$where" "$(pid "$1")" >&2
+}
+
+# ended <process>: says what that means.
+ended() {
+	describe "$1"
+	echo >&2
+	echo "$what has ended. The others go on." >&2
+	case $1 in
+	broker) echo "The nodes keep events in their logs and send nothing until it is back." >&2 ;;
+	sandbox) echo "Events wait in the NATS server until it is back. It has forgotten those that it has shown." >&2 ;;
+	*) echo "The other nodes take over what it was sending, in about 5 seconds. What it had not handed over waits in $fleet/$1." >&2 ;;
+	esac
+	echo "To start it again:  ./xcaddy.sh fleet start $1" >&2
+}
+
+# start_again <process>: asks the shell that runs the fleet.
+start_again() {
+	describe "$1"
+	[ -e "$fleet/pid" ] && kill -0 "$(cat "$fleet/pid")" 2>/dev/null || fail "no fleet runs; start it by ./xcaddy.sh fleet"
+	: >"$fleet/$1.start"
+	tries=400
+	while [ -e "$fleet/$1.start" ] && [ $tries -gt 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+	[ -e "$fleet/$1.pid" ] && alive "$1" || fail "$what does not run; see where the fleet runs"
+	show "$1"
+}
+
+run_fleet() {
+	build
+	install nats-server "$nats_version" github.com/nats-io/nats-server/v2
+	mkdir -p "$fleet"
+	all=
+	for p in $processes; do
+		describe "$p"
+		all="$all $ports"
+	done
+	taken=$(go run ./internal/freeport/taken $all | tr '\n' ' ')
+	[ -z "$taken" ] || fail "these ports are in use: ${taken% }. Stop what uses them; if it is an earlier fleet: kill$(cat "$fleet"/*.pid 2>/dev/null | tr '\n' ' ' | sed 's/^/ /')"
+	rm -f "$fleet"/*.pid "$fleet"/*.start
+	echo $$ >"$fleet/pid"
+	trap stop_fleet EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	for p in $processes; do launch "$p" || exit 1; done
+	for p in $processes; do await "$p" || exit 1; done
+	echo >&2
+	for p in a b c sandbox broker; do show "$p"; done
+	cat >&2 <<-EOT
+
+		  The three nodes are one shop: sign up at one, buy at another, and watch the
+		  events at the sandbox. Then kill any of them, by the command beside it, and go
+		  on clicking: what was answered arrives, once or twice, but for the last 20 ms of
+		  a node that is killed.
+
+		  ./caddy intilery status --address localhost:2019   what node a sees (b: 2020, c: 2021)
+
+		  The logs are in $fleet. Ctrl-C stops all.
+
+	EOT
+	while :; do
+		for p in $processes; do
+			if [ -e "$fleet/$p.pid" ] && ! alive "$p"; then
+				wait "$(pid "$p")" 2>/dev/null || true
+				rm -f "$fleet/$p.pid"
+				ended "$p"
+			fi
+			[ -e "$fleet/$p.start" ] || continue
+			if [ ! -e "$fleet/$p.pid" ] && launch "$p"; then
+				if await "$p"; then
+					echo >&2
+					echo "Started again:" >&2
+					show "$p"
+				else
+					halt "$p"
+				fi
+			fi
+			rm -f "$fleet/$p.start"
+		done
+		sleep 0.5
+	done
 }
 
 case ${1-} in
@@ -64,6 +241,13 @@ run)
 
 	EOT
 	exec ./caddy run --config Caddyfile.example --adapter caddyfile
+	;;
+fleet)
+	case ${2-} in
+	'') run_fleet ;;
+	start) start_again "${3-}" ;;
+	*) usage >&2 && exit 2 ;;
+	esac
 	;;
 *)
 	usage >&2

@@ -6,6 +6,7 @@
 //	queue   durable capture: our log, raw append, the OpenTelemetry Collector, NATS
 //	live    capture to acknowledged at a steady pace, in turn with an earlier revision
 //	collect the endpoint, with the commit waited for, beside a plain respond
+//	fleet   a fleet of nodes on three brokers: loss, takeover, latency, hand-over
 //	backlog start with a full queue, its memory, and how fast it is sent
 //
 // Everything runs on one machine, so the ratios within one run are what to

@@ -36,6 +36,7 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-version v1.9.0 // indirect
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
+	github.com/intilery/caddy-intilery/fleettest v0.0.0
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/knadh/koanf/maps v0.1.3 // indirect
@@ -92,3 +93,5 @@ require (
 )
 
 replace github.com/intilery/caddy-intilery => ../
+
+replace github.com/intilery/caddy-intilery/fleettest => ../fleettest

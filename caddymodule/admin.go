@@ -19,6 +19,7 @@ import (
 	"github.com/intilery/caddy-intilery/forwarder"
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/erasure"
+	"github.com/intilery/caddy-intilery/forwarder/fleet"
 )
 
 func init() {
@@ -124,7 +125,8 @@ func failed(err error) error {
 	switch {
 	case errors.Is(err, deadletter.ErrEncrypted):
 		return refusal(http.StatusConflict, "%w; give it as one of encryption_key and restart Caddy; nothing was changed in the dead letters", err)
-	case errors.Is(err, forwarder.ErrFull), errors.Is(err, forwarder.ErrNotHeld), errors.Is(err, forwarder.ErrClosed):
+	case errors.Is(err, forwarder.ErrFull), errors.Is(err, forwarder.ErrNotHeld), errors.Is(err, forwarder.ErrClosed),
+		errors.Is(err, fleet.ErrApart):
 		return refusal(http.StatusServiceUnavailable, "%w; try again later", err)
 	}
 	return refusal(http.StatusInternalServerError, "%w", err)

@@ -35,6 +35,9 @@ func init() {
 // `intilery_destination_paused` | `destination`, `reason`, `since` | nothing is sent to a destination any more, or for another reason than before
 // `intilery_destination_recovered` | `destination`, and the `reason` and `since` of the pause | a destination is sent to again
 // `intilery_events_lost` | `destination`, empty where it is not known; `cause`; `count` since the last such event | events were lost, or given up for want of room; at most once a minute for each destination and cause
+// `intilery_fleet_node_lost` | `node`, `backlog`, `since` | another node of the fleet is gone and has events that only it can hand over
+// `intilery_fleet_apart` | `node`, `reason`, `since` | this node has been cut off from its fleet for some seconds
+// `intilery_fleet_rejoined` | `node`, and the `reason` and `since` of when it was apart | this node takes part again
 //
 // The state is looked at every 5 s: a shorter pause is not emitted.
 type App struct {
@@ -86,6 +89,11 @@ type App struct {
 	// How many bytes of disk the dead letters may take, at least 1 MiB. The
 	// oldest go first and are counted. Default: 64 MiB.
 	DeadLettersSize int64 `json:"dead_letters_size,omitempty"`
+
+	// Makes this server a node of a fleet that delivers by way of NATS JetStream.
+	// A change takes effect when Caddy is restarted. Default: none; the server sends
+	// what it has captured itself.
+	Fleet *Fleet `json:"fleet,omitempty"`
 
 	// The destinations by name. Sites without a name use `default`.
 	Destinations map[string]*Destination `json:"destinations,omitempty"`
@@ -148,6 +156,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if err := a.provisionQueue(repl); err != nil {
+		return err
+	}
+	if err := a.provisionFleet(repl); err != nil {
 		return err
 	}
 	if a.queue, err = takeQueue(dir); err != nil {

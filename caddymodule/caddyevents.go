@@ -25,6 +25,15 @@ const (
 	// empty where it is not known; cause, as in the metrics events_lost_total and
 	// events_shed_total; count, since the last such event.
 	eventLost = "intilery_events_lost"
+	// eventNodeLost: a node of the fleet is gone and has events to hand over. Each
+	// of the other nodes emits it. Data: node, backlog, since.
+	eventNodeLost = "intilery_fleet_node_lost"
+	// eventApart: this node has been cut off from the fleet for some seconds. Data:
+	// node, reason, since.
+	eventApart = "intilery_fleet_apart"
+	// eventRejoined: this node takes part in the fleet again. Data: node, and the
+	// reason and since of when it was apart.
+	eventRejoined = "intilery_fleet_rejoined"
 )
 
 // lookEvery is how often the queue's state is looked at. Tests shorten it.
@@ -45,6 +54,7 @@ func (a *App) watch(ctx context.Context) {
 	wanted := subjects{
 		pauses: a.events.ShouldEmit(eventPaused) || a.events.ShouldEmit(eventRecovered),
 		losses: a.events.ShouldEmit(eventLost),
+		fleet:  a.events.ShouldEmit(eventNodeLost) || a.events.ShouldEmit(eventApart) || a.events.ShouldEmit(eventRejoined),
 	}
 	if wanted == (subjects{}) {
 		return
@@ -83,7 +93,7 @@ type notice struct {
 }
 
 // subjects are what event handlers subscribe to.
-type subjects struct{ pauses, losses bool }
+type subjects struct{ pauses, losses, fleet bool }
 
 // reported is the state of a queue that was emitted last. It stays beside the queue
 // over reloads, so that each change is emitted once.
@@ -91,6 +101,7 @@ type reported struct {
 	mu     sync.Mutex
 	pauses map[string]pause // by destination
 	losses map[loss]lossReport
+	fleet  reportedFleet
 }
 
 // pause is a destination's. One that ends and begins again between two looks counts
@@ -118,6 +129,9 @@ func (r *reported) changes(st forwarder.Stats, now time.Time, of subjects) (chan
 	}
 	if of.losses {
 		changes = append(changes, r.compareLosses(lossesOf(st), now)...)
+	}
+	if of.fleet && st.Fleet != nil {
+		changes = append(changes, r.fleet.compare(st.Fleet)...)
 	}
 	return changes
 }

@@ -35,6 +35,9 @@ func init() {
 //		max_age           <duration>
 //		encryption_key    <key>...
 //		dead_letters_size <bytes>
+//		fleet nats {
+//			...
+//		}
 //	}
 //
 // Those from map on are of the app: they may stand in any one block.
@@ -98,8 +101,15 @@ func (b *blocks) unmarshalOption(d *caddyfile.Dispenser, dest *Destination) erro
 	switch option {
 	case "auth_token":
 		return text(d, &dest.AuthToken, checkToken)
-	case "rate", "burst", "nodes":
+	case "nodes":
+		if err := dest.unmarshalRate(d); err != nil || b.Fleet == nil {
+			return err
+		}
+		return wrap(d, dest.checkNoNodes())
+	case "rate", "burst":
 		return dest.unmarshalRate(d)
+	case "fleet":
+		return b.unmarshalFleet(d, dest)
 	case "map":
 		return b.unmarshalMap(d)
 	case "data_dir":
@@ -115,7 +125,7 @@ func (b *blocks) unmarshalOption(d *caddyfile.Dispenser, dest *Destination) erro
 		return b.unmarshalQueue(d)
 	}
 	return d.Errf("intilery: unknown option %q; use client_id, account_id, brand_id, auth_token, endpoint, rate, burst, nodes, "+
-		"map, data_dir, keeper_keys, %s", option, strings.Join(queueOptions, ", "))
+		"map, data_dir, keeper_keys, %s, fleet", option, strings.Join(queueOptions, ", "))
 }
 
 // text reads an option's single value, and checks it unless it has a placeholder.

@@ -69,6 +69,9 @@ func (q *queueStatus) print(out io.Writer) {
 	if text := sums(q.Collected.Refused); text != "" {
 		fmt.Fprintf(out, "  refused        %s\n", text)
 	}
+	if q.Fleet != nil {
+		q.Fleet.print(out)
+	}
 	for _, name := range slices.Sorted(maps.Keys(q.Destinations)) {
 		d := q.Destinations[name]
 		fmt.Fprintf(out, "destination %s\n", name)

@@ -52,8 +52,8 @@ type Destination struct {
 	// Default: 50.
 	Burst int `json:"burst,omitempty"`
 
-	// How many servers share the rate and the burst: each takes its part.
-	// Default: 1.
+	// How many servers share the rate and the burst: each takes its part. Not
+	// accepted with `fleet`, which does it by itself. Default: 1.
 	Nodes int `json:"nodes,omitempty"`
 
 	token    func() (string, error)
@@ -197,8 +197,12 @@ func (d *Destination) loopback() bool {
 	if err != nil {
 		return false
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+	return loopbackHost(u.Hostname())
+}
+
+func loopbackHost(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // validToken accepts visible ASCII, as a header field can carry (RFC 9110, 5.5).

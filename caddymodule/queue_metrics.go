@@ -47,11 +47,11 @@ var (
 	deadLettersDropped = newQueueMetric(prometheus.CounterValue, "dead_letters_dropped_total", "Dead letters that made room for younger ones.")
 )
 
-var queueMetrics = [...]queueMetric{
+var queueMetrics = slices.Concat(fleetMetrics, []queueMetric{
 	eventsCaptured, eventsAcknowledged, eventsDeadLettered, eventsShed, eventsLost, eventsCommitted, eventsPending,
 	oldestPending, requestsTotal, destinationPaused, bufferBytes, logBytes, freeBytes, logCondition, deadLetterBytes,
 	deadLettersDropped, eventsErased, lanePending, drainSeconds, rateLimit, logQuarantined, deadLettersKept,
-}
+})
 
 // Histograms, which samples cannot hold.
 var (
@@ -179,6 +179,9 @@ func (s samples) add(st forwarder.Stats) {
 	s.put(deadLettersKept, float64(st.DeadLetters.Kept))
 	s.put(deadLetterBytes, float64(st.DeadLetters.Bytes))
 	s.put(deadLettersDropped, float64(st.DeadLetters.Dropped))
+	if st.Fleet != nil {
+		s.addFleet(st.Fleet)
+	}
 }
 
 // byType puts a value for each type, which is the last label.

@@ -19,6 +19,7 @@ type queueStatus struct {
 	Lost         map[string]uint64            `json:"lost"` // by cause
 	Collected    collectedStatus              `json:"collected"`
 	Destinations map[string]destinationStatus `json:"destinations"`
+	Fleet        *fleetStatus                 `json:"fleet,omitempty"`
 }
 
 type logStatus struct {
@@ -80,6 +81,7 @@ func newQueueStatus(dir string, st forwarder.Stats, collected collectedStatus) q
 		Lost:         make(map[string]uint64),
 		Collected:    collected,
 		Destinations: make(map[string]destinationStatus),
+		Fleet:        newFleetStatus(st, time.Now()),
 	}
 	for class, causes := range st.Log.Shed {
 		kind := event.OfClass(queue.Class(class)).String()

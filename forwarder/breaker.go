@@ -48,6 +48,7 @@ type breaker struct {
 
 	mu       sync.Mutex
 	reason   Pause
+	follows  bool // another node tries first whether the pause is over
 	since    time.Time
 	epoch    uint64 // counts openings and closings: tells late answers
 	failures int    // consecutive
@@ -300,7 +301,7 @@ func (b *breaker) closeLocked() transition {
 	b.throttle.Reset()
 	b.long.Reset()
 	if b.reason != NotPaused {
-		b.reason, b.since = NotPaused, time.Now()
+		b.reason, b.since, b.follows = NotPaused, time.Now(), false
 		b.epoch++
 		b.active, b.probing, b.width = 0, false, 1
 	} else {
@@ -309,6 +310,53 @@ func (b *breaker) closeLocked() transition {
 	}
 	b.dispatchLocked()
 	return tr
+}
+
+// hold opens the breaker because another node has found a reason: for d at least. If
+// it follows, another node tries first, and this one after the longest gap: the other
+// may have nothing to try with.
+func (b *breaker) hold(why Pause, d time.Duration, follows bool) transition {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if follows {
+		d = b.long.MaxInterval
+	}
+	if b.reason != why {
+		b.follows = follows
+		return b.openLocked(why, d)
+	}
+	switch {
+	case follows && !b.follows:
+		b.probeAt = now.Add(d)
+	case b.follows && !follows:
+		b.probeAt = now
+	case b.probeAt.Before(now.Add(d)) && why == Throttled:
+		b.probeAt = now.Add(d)
+	}
+	b.follows = follows
+	b.dispatchLocked()
+	return transition{from: b.reason, to: b.reason}
+}
+
+// lead has the breaker try by itself whether a pause is over, from now on.
+func (b *breaker) lead() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.follows {
+		b.follows = false
+		b.probeAt = time.Now()
+		b.dispatchLocked()
+	}
+}
+
+// forget takes a worker that has stopped off those that wait.
+func (b *breaker) forget(w *worker) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.waiting, w); i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+	}
 }
 
 // nudge lets an open breaker be probed at once: the configuration was loaded anew.
@@ -321,7 +369,7 @@ func (b *breaker) nudge() {
 	b.short.Reset()
 	b.throttle.Reset()
 	b.long.Reset()
-	b.probeAt = time.Now()
+	b.follows, b.probeAt = false, time.Now()
 	b.dispatchLocked()
 }
 

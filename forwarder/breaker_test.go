@@ -15,7 +15,7 @@ import (
 func testBreaker() (b *breaker, workers []*worker) {
 	d := newDestination("main", &shared{}, slog.New(slog.DiscardHandler))
 	for range lanes {
-		workers = append(workers, newWorker(d, nil, ""))
+		workers = append(workers, newWorker(d, nil, "", nil))
 	}
 	return newBreaker(func() bool { return false }), workers
 }

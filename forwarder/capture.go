@@ -50,6 +50,11 @@ func (f *Forwarder) CaptureWith(r *queue.Receipt, name string, e *event.Event) e
 	}
 	defer f.withdrawn.capture(e.AnonymousID) // once it is in the queue: see withdrawn
 	u := unrouted{name, event.Lane(e.AnonymousID, e.UserID, lanes), e.Class(), rec, r}
+	if d != nil && f.ending.Load() {
+		d.counts.captured[u.class].Add(1)
+		d.counts.closed.Add(1)
+		return ErrClosed
+	}
 	if d != nil {
 		if ok, err := d.capture(u); ok {
 			return err
@@ -80,19 +85,19 @@ func (f *Forwarder) CaptureWith(r *queue.Receipt, name string, e *event.Event) e
 // destination is retired.
 func (d *destination) capture(u unrouted) (ok bool, err error) {
 	d.mu.RLock()
-	w := d.workers[u.lane]
-	if w == nil {
+	lane := d.lanes[u.lane]
+	if lane == nil {
 		d.mu.RUnlock()
-		d.worker(u.lane)
+		d.open(u.lane)
 		d.mu.RLock()
-		w = d.workers[u.lane]
+		lane = d.lanes[u.lane]
 	}
 	defer d.mu.RUnlock() // until it is in the lane, which is not given back before
-	if w == nil {
+	if lane == nil {
 		return false, nil
 	}
 	d.counts.captured[u.class].Add(1)
-	switch err := w.in.lane.AppendWith(u.receipt, u.class, u.record); {
+	switch err := lane.AppendWith(u.receipt, u.class, u.record); {
 	case err == nil:
 		return true, nil
 	case errors.Is(err, ErrFull):

@@ -13,8 +13,9 @@ import (
 )
 
 // DeadLetters lists the latest dead letters that filter chooses, at most limit
-// of them. Errors: deadletter.ErrEncrypted, ErrClosed, ErrNotStarted, and those of
-// the disk.
+// of them. In a fleet these are all nodes' that are kept by the fleet, and those in
+// this node's files. Errors: deadletter.ErrEncrypted, ErrClosed, ErrNotStarted,
+// fleet.ErrApart, and those of the disk and the broker.
 func (f *Forwarder) DeadLetters(filter deadletter.Filter, limit int) (deadletter.List, error) {
 	s, err := f.begun()
 	if err != nil {
@@ -62,7 +63,8 @@ const replayBytes = 256 << 10
 // lost. When the process dies between the two, it is in both, and a second
 // replay sends it again with the same messageId. On an error, what the count
 // says was replayed. Errors: ErrFull when the queue sheds events at present,
-// ErrNotHeld, and those of DeadLetters.
+// ErrNotHeld, and those of DeadLetters. Two nodes of a fleet that replay at once may
+// both send a letter again.
 func (f *Forwarder) ReplayDeadLetters(ctx context.Context, filter deadletter.Filter) (r Replayed, err error) {
 	s, done, err := f.maintain(ctx)
 	if err != nil {

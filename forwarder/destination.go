@@ -38,7 +38,13 @@ type destination struct {
 
 	mu      sync.RWMutex
 	retired bool
-	workers [lanes]*worker // made when their lane is first used
+	lanes   [lanes]logLane // made when they are first used
+	workers [lanes]*worker // of the lanes that are sent by this process
+	rate    float64        // as it is configured, for all nodes
+	burst   int
+	nodes   int
+	// throttledUntil is of the last pause that another node has told.
+	throttledUntil time.Time
 
 	// Guarded by Forwarder.mu.
 	stop   context.CancelFunc // nil when it is not sent to
@@ -64,10 +70,29 @@ func (d *destination) configure(c Destination, client *tracking.Client) {
 		before.CloseIdleConnections()
 	}
 	d.token.source(c.Token)
-	d.limiter.configure(c.Rate, c.Burst, c.Nodes)
+	d.mu.Lock()
+	d.rate, d.burst, d.nodes = c.Rate, c.Burst, c.Nodes
+	d.limitLocked()
+	d.mu.Unlock()
 	d.size.reset()
 	d.rejections.reset()
 	d.breaker.nudge()
+}
+
+// limitLocked allows this process its part of the rate. In a fleet each lane has
+// its part, whoever sends it, so that the sum is the same for any number of nodes.
+func (d *destination) limitLocked() {
+	part := 1 / float64(d.nodes)
+	if d.shared.fleet != nil {
+		n := 0
+		for _, w := range d.workers {
+			if w != nil {
+				n++
+			}
+		}
+		part = float64(max(n, 1)) / lanes
+	}
+	d.limiter.configure(d.rate, d.burst, part)
 }
 
 // sending returns the context in which batches are begun.
@@ -99,15 +124,23 @@ func (d *destination) halt() {
 	}
 }
 
-// worker makes the worker of a lane, if there is none.
-func (d *destination) worker(n int) {
+// open makes a lane, if it is not there, and has it sent, or handed over to the
+// fleet.
+func (d *destination) open(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.workers[n] == nil && !d.retired {
-		name := laneName(d.name, n)
-		d.workers[n] = newWorker(d, d.shared.queue.Lane(name), name)
-		d.workers[n].wake()
+	if d.lanes[n] != nil || d.retired {
+		return
 	}
+	name := laneName(d.name, n)
+	lane := d.shared.queue.Lane(name)
+	d.lanes[n] = lane
+	if d.shared.fleet != nil {
+		d.shared.fleet.Move(name, lane)
+		return
+	}
+	d.workers[n] = newWorker(d, lane, name, d.shared.erasures)
+	d.workers[n].wake()
 }
 
 // retire gives the lanes back if nothing is pending in them. Pending is the log's.
@@ -119,11 +152,20 @@ func (d *destination) retire(pending map[string]uint64) bool {
 			return false
 		}
 	}
-	for n, w := range d.workers {
-		if w != nil {
-			w.in.lane.Release()
+	for n, lane := range d.lanes {
+		switch {
+		case lane == nil:
+		case d.shared.fleet != nil:
+			idle := d.shared.fleet.Halt(laneName(d.name, n))
+			go func() {
+				<-idle
+				lane.Release()
+			}()
+		default:
+			lane.Release()
 			d.workers[n] = nil
 		}
+		d.lanes[n] = nil
 	}
 	d.retired = true
 	return true
@@ -149,7 +191,7 @@ func (d *destination) post(lane string, batch []entry, size int) tracking.Answer
 	}
 	body := bodies.Get().(*[]byte)
 	defer bodies.Put(body)
-	*body = appendBatch(slices.Grow((*body)[:0], size), batch, time.Now())
+	*body = appendBatch(slices.Grow((*body)[:0], size), merge(batch), time.Now())
 	began := time.Now()
 	a := d.client.Load().Send(d.shared.send, token, *body)
 	took := time.Since(began)
@@ -173,6 +215,7 @@ func (d *destination) answered(t ticket, a tracking.Answer) transition {
 		d.limiter.throttled(time.Now().Add(tr.retry))
 	}
 	d.tell(tr, a)
+	d.share(tr)
 	return tr
 }
 

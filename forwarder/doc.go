@@ -11,8 +11,8 @@
 //
 // It promises that Capture never waits on disk or network; that each captured
 // event ends once: acknowledged, dead-lettered with a reason, erased, or counted
-// as shed or lost by cause (see Stats); and that Close returns within two seconds
-// whatever the network does. Delivery is at least once: an event is sent again,
+// as shed or lost by cause (see Stats); and that Close returns within two seconds, or
+// twelve in a fleet, whatever the network does. Delivery is at least once: an event is sent again,
 // with the same messageId and timestamp, when the outcome of an attempt is
 // unknown, and after a restart also when it had overtaken a deferred command.
 //

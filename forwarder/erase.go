@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
@@ -38,7 +39,14 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 	for _, c := range s.queue.Drop(is) {
 		n.Memory += int(c)
 	}
-	upto, err := s.erase(ctx, who, 0)
+	isLetter := func(l *deadletter.Letter) bool { return is(l.Event) }
+	if s.fleet != nil { // which does this too, and does not count them
+		if n.DeadLetters, err = s.files.Purge(isLetter); err != nil {
+			return n, fmt.Errorf("erase: %w", err)
+		}
+	}
+	upto, removed, err := s.erase(ctx, who, 0, f.names())
+	n.DeadLetters += removed
 	if err != nil {
 		return n, fmt.Errorf("erase: %w", err)
 	}
@@ -54,7 +62,9 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 			return n, fmt.Errorf("erase: the events in the queue are erased, but cannot be counted: %w", err)
 		}
 	}
-	if n.DeadLetters, err = s.letters.Purge(func(l *deadletter.Letter) bool { return is(l.Event) }); err != nil {
+	removed, err = s.files.Purge(isLetter)
+	n.DeadLetters += removed
+	if err != nil {
 		return n, fmt.Errorf("erase: %w", err)
 	}
 	if err := s.erasures.Audit(who, n); err != nil {
@@ -66,18 +76,29 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 // erase has what is in the queue of a visitor not sent any more. It returns the
 // places in the lanes up to which that goes. MaxPlaces is that of
 // erasure.Register.Add.
-func (s *shared) erase(ctx context.Context, who erasure.Subject, maxPlaces int) (upto map[string]queue.Position, err error) {
+// Of a fleet, the destinations' streams and the other nodes' logs are included, and
+// its dead letters: letters is how many of them were removed.
+func (s *shared) erase(
+	ctx context.Context, who erasure.Subject, maxPlaces int, destinations []string,
+) (upto map[string]queue.Position, letters int, err error) {
 	// What was on its way from memory to the disk must have its place there.
 	if err := s.queue.Flush(ctx); err != nil {
-		return nil, fmt.Errorf("the queue does not reach the disk; nothing of it was erased; try again: %w", err)
+		return nil, 0, fmt.Errorf("the queue does not reach the disk; nothing of it was erased; try again: %w", err)
 	}
 	upto = s.queue.Unfinished()
 	if who.AnonymousID != "" { // all of its events are in one lane of each destination
 		suffix := laneName("", event.Lane(who.AnonymousID, "", lanes))
 		maps.DeleteFunc(upto, func(lane string, _ queue.Position) bool { return !strings.HasSuffix(lane, suffix) })
 	}
-	return upto, s.erasures.Add(who, upto, maxPlaces)
+	if err := s.erasures.Add(who, upto, maxPlaces); err != nil || s.fleet == nil {
+		return upto, 0, err
+	}
+	letters, err = s.fleet.Erase(ctx, who, destinations)
+	return upto, letters, err
 }
+
+// names are those of the destinations.
+func (f *Forwarder) names() []string { return slices.Sorted(maps.Keys(*f.destinations.Load())) }
 
 // count counts the events of a lane up to a place that match and have not ended.
 func count(ctx context.Context, q eventLog, name string, upto queue.Position, match func([]byte) bool) (n int, err error) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/erasure"
+	"github.com/intilery/caddy-intilery/forwarder/fleet"
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
 )
 
@@ -41,6 +43,7 @@ type Forwarder struct {
 	destinations atomic.Pointer[map[string]*destination] // in force, or with events left
 	version      atomic.Pointer[string]
 	unknown      atomic.Uint64 // events of destinations that never were
+	ending       atomic.Bool   // nothing is captured any more: the log is being handed over
 
 	run     context.Context // ends when Close begins
 	stopRun context.CancelFunc
@@ -67,8 +70,10 @@ type owned struct {
 // shared is what all destinations use.
 type shared struct {
 	queue    eventLog
-	letters  *deadletter.Store
+	letters  letters
+	files    *deadletter.Store // the letters, or those that a fleet does not have
 	erasures *erasure.Register
+	fleet    *fleet.Fleet        // nil without one
 	memory   *semaphore.Weighted // of batches, in bytes
 	crew     crew
 	send     context.Context // of requests; ends when Close loses patience
@@ -139,6 +144,7 @@ func (f *Forwarder) Stop(owner any) {
 		for _, d := range *f.destinations.Load() {
 			d.halt()
 		}
+		f.serveLocked()
 	}
 }
 
@@ -169,7 +175,7 @@ func (f *Forwarder) apply(s Settings) {
 	if f.shared.queue == nil {
 		f.begin(s)
 	} else {
-		f.shared.letters.SetMaxBytes(s.DeadLetterBytes)
+		f.shared.files.SetMaxBytes(s.DeadLetterBytes)
 		f.opened.tellChanges(s, f.log)
 	}
 	known := maps.Clone(*f.destinations.Load())
@@ -207,6 +213,7 @@ func (f *Forwarder) apply(s Settings) {
 		}
 	}
 	f.destinations.Store(&known)
+	f.serveLocked()
 	f.retireLocked(nil)
 	f.routeLocked()
 	select {
@@ -220,13 +227,21 @@ func (f *Forwarder) apply(s Settings) {
 func (f *Forwarder) begin(s Settings) {
 	f.opened = s
 	f.shared.queue = f.newLog(f.dir, s, f.log)
-	f.shared.letters = deadletter.New(f.dir, s.DeadLetterBytes, s.keyring)
+	f.shared.files = deadletter.New(f.dir, s.DeadLetterBytes, s.keyring)
+	f.shared.letters = f.shared.files
 	f.shared.erasures = erasure.New(f.dir, f.log)
+	if s.Fleet != nil {
+		o := *s.Fleet
+		o.Logger = f.log
+		f.shared.fleet = fleet.New(o, filepath.Join(f.dir, "fleet"), nodeLog{f.shared, f.log}, nodeDelivery{f})
+		f.shared.letters = joined{f.shared.fleet.DeadLetters(), f.shared.files, f.log}
+		f.shared.fleet.Start()
+	}
 	f.shared.queue.Start()
 	f.shared.crew.join()
 	go func() {
 		defer f.shared.crew.leave()
-		f.shared.letters.Look()
+		f.shared.files.Look()
 		select {
 		case <-f.shared.queue.Opened():
 			f.mu.Lock()
@@ -242,7 +257,7 @@ func (f *Forwarder) takeBacklogLocked() {
 	known := *f.destinations.Load()
 	for name := range f.shared.queue.Ends() {
 		if destination, n, ok := splitLane(name); ok && known[destination] != nil {
-			known[destination].worker(n)
+			known[destination].open(n)
 		}
 	}
 }
@@ -282,7 +297,7 @@ func (f *Forwarder) transport(host string) http.RoundTripper {
 
 // Close stops delivery and closes the log. Requests that are on their way have
 // a moment to come back. What was not acknowledged stays in the log. Close
-// returns within two seconds; a second call returns nil at once.
+// returns within two seconds, or twelve in a fleet; a second call returns nil at once.
 func (f *Forwarder) Close() error {
 	f.mu.Lock()
 	if f.closed {
@@ -299,7 +314,7 @@ func (f *Forwarder) Close() error {
 		u.receipt.End(ErrClosed)
 	}
 	f.unrouted, f.unroutedN = nil, 0
-	queue, letters, idle := f.shared.queue, f.shared.letters, f.shared.crew.close()
+	queue, files, idle := f.shared.queue, f.shared.files, f.shared.crew.close()
 	f.mu.Unlock()
 
 	pause(context.Background(), closeGrace, idle)
@@ -307,8 +322,12 @@ func (f *Forwarder) Close() error {
 	pause(context.Background(), closeLimit, idle)
 
 	var errs []error
+	if f.shared.fleet != nil {
+		f.ending.Store(true)
+		errs = append(errs, f.shared.leave())
+	}
 	if queue != nil {
-		errs = append(errs, queue.Close(), letters.Close())
+		errs = append(errs, queue.Close(), files.Close())
 	}
 	for _, t := range f.transports {
 		t.CloseIdleConnections()

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/intilery/caddy-intilery/forwarder/erasure"
 	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/forwarder/queue"
 )
@@ -24,7 +23,7 @@ const (
 // forgets what is completed: it is sent again, with the same messageId. A reload
 // or a pause does not.
 type inflight struct {
-	lane   logLane
+	lane   queue.Source
 	name   string
 	counts *counts
 
@@ -35,9 +34,17 @@ type inflight struct {
 	// into, the next one last. Empty: a batch is as large as fits.
 	parts []int
 
-	erasures *erasure.Register
+	erasures erasures
 	swept    uint64       // the version of erasures that out was checked against
 	oldest   atomic.Int64 // Unix ms of out's first event, for Stats; 0 when there is none
+}
+
+// erasures are the tombstones of visitors that were erased: the directory's own, or
+// the fleet's.
+type erasures interface {
+	Load() error
+	Version() uint64
+	Cover(lane string, at queue.Position, ids func() (anonymousID, userID string)) bool
 }
 
 type entry struct {

@@ -26,7 +26,7 @@ type limiter struct {
 	bucket *rate.Limiter
 
 	mu    sync.Mutex
-	full  float64   // the configured rate
+	full  float64   // the configured rate, or this process's part of it
 	clean time.Time // up to when seconds have been given back
 }
 
@@ -34,16 +34,17 @@ func newLimiter() *limiter {
 	return &limiter{bucket: rate.NewLimiter(DefaultRate, DefaultBurst), full: DefaultRate}
 }
 
-// configure sets the allowed rate. A rate that a 429 has lowered stays lowered.
-func (l *limiter) configure(perSecond float64, burst, nodes int) {
-	full := perSecond / float64(nodes)
+// configure sets the allowed rate, of which this process has a part. A rate that a
+// 429 has lowered stays lowered.
+func (l *limiter) configure(perSecond float64, burst int, part float64) {
+	full := perSecond * part
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lowered := float64(l.bucket.Limit()) < l.full
 	if !lowered || full < float64(l.bucket.Limit()) {
 		l.bucket.SetLimit(rate.Limit(full))
 	}
-	l.bucket.SetBurst(max(1, burst/nodes))
+	l.bucket.SetBurst(max(1, int(float64(burst)*part+1e-6)))
 	l.full = full
 }
 

@@ -25,6 +25,9 @@ type eventLog interface {
 	Drop(match func(rec []byte) bool) (n [queue.Classes]uint64) // from memory
 	Flush(ctx context.Context) error                            // until what was appended is durable or shed
 	Stats() queue.Stats
+	Pending() map[string]uint64 // records durable and not ended, by lane
+	Incarnation() uint64        // of the positions of an open log
+	Crowded() bool              // it has used half of its maximum size
 	Close() error
 }
 

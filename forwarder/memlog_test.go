@@ -291,6 +291,10 @@ func (m *memLog) Stats() queue.Stats {
 	return s
 }
 
+func (m *memLog) Pending() map[string]uint64 { return m.Stats().Pending }
+func (m *memLog) Incarnation() uint64        { return m.incarnation }
+func (m *memLog) Crowded() bool              { return false }
+
 func (m *memLog) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/fleet"
 )
 
 // TestReload swaps settings under load: one consumer per lane, nothing twice.
@@ -150,8 +151,9 @@ func TestChangedLogOptions(t *testing.T) {
 		r.set.MaxBytes, r.set.MaxAge, r.set.Sync = 512<<20, time.Hour, SyncOS
 		r.set.EncryptionKeys = [][]byte{bytes.Repeat([]byte{7}, 32)}
 		r.set.DeadLetterBytes = 2 << 20
+		r.set.Fleet = &fleet.Options{Servers: []string{"localhost:4222"}, Node: "web"}
 		r.start()
-		for _, option := range []string{"max_size", "max_age", "sync", "encryption_key"} {
+		for _, option := range []string{"max_size", "max_age", "sync", "encryption_key", "fleet"} {
 			if r.out.count("has changed", "option="+option) != 1 {
 				t.Errorf("%s: not told", option)
 			}
@@ -166,6 +168,7 @@ func TestChangedLogOptions(t *testing.T) {
 		}
 		for _, s := range []Settings{
 			{MaxBytes: 1 << 20}, {MaxAge: time.Second}, {SyncEvery: time.Hour}, {EncryptionKeys: [][]byte{{1}}}, {MaxBytes: -1}, {MaxAge: -1}, {SyncEvery: -1},
+			{Fleet: new(fleet.Options)},
 		} {
 			if err := r.Start("other", s); err == nil {
 				t.Errorf("%+v is accepted", s)

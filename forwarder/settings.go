@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/fleet"
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
 	"github.com/intilery/caddy-intilery/internal/seal"
 )
@@ -49,6 +50,9 @@ type Settings struct {
 	// EncryptionKeys encrypt the queue and the dead letters: 32 bytes each; the
 	// first encrypts, any opens. Default: nothing is encrypted. The first settings count.
 	EncryptionKeys [][]byte
+	// Fleet makes this process a node of a fleet. Default: it delivers what it
+	// has captured itself. The first settings count.
+	Fleet *fleet.Options
 
 	keyring *seal.Keyring // made of EncryptionKeys; nil without
 }
@@ -149,7 +153,13 @@ func (s *Settings) completeLog() (err error) {
 	if s.MaxAge < MinMaxAge {
 		return fmt.Errorf("age %v: want at least %v", s.MaxAge, MinMaxAge)
 	}
-	s.keyring, err = seal.New(s.EncryptionKeys)
+	if s.keyring, err = seal.New(s.EncryptionKeys); err != nil || s.Fleet == nil {
+		return err
+	}
+	o := *s.Fleet
+	o.MaxAge, o.Keys = s.MaxAge, s.keyring
+	o, err = o.WithDefaults()
+	s.Fleet = &o
 	return err
 }
 
@@ -164,6 +174,7 @@ func (s *Settings) tellChanges(now Settings, log *slog.Logger) {
 		{"max_size", s.MaxBytes != now.MaxBytes},
 		{"max_age", s.MaxAge != now.MaxAge},
 		{"encryption_key", !slices.EqualFunc(s.EncryptionKeys, now.EncryptionKeys, bytes.Equal)},
+		{"fleet", s.Fleet.Changed(now.Fleet)},
 		{"memory for events", s.BufferBytes != now.BufferBytes},
 		{"free space floor", s.FreeSpaceFloor != now.FreeSpaceFloor},
 	} {

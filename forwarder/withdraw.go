@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -27,6 +28,8 @@ const (
 	// maxErasedPlaces bounds the tombstones, in memory and on disk, by their places
 	// in lanes: one for each destination. In an outage none of them goes.
 	maxErasedPlaces = 100_000
+	// withdrawnFor is how long a node of a fleet does not erase a visitor again.
+	withdrawnFor = 10 * time.Second
 )
 
 // ErrTooManyWithdrawals: visitors withdraw faster than they may be erased, or more
@@ -50,7 +53,7 @@ func (f *Forwarder) Withdraw(ctx context.Context, anonymousID string) (erased bo
 		return false, err
 	}
 	w := f.withdrawn
-	if w.has(anonymousID) {
+	if w.has(anonymousID, f.inFleet()) {
 		return false, nil
 	}
 	if err := w.rate.Wait(ctx); err != nil {
@@ -64,21 +67,21 @@ func (f *Forwarder) Withdraw(ctx context.Context, anonymousID string) (erased bo
 		return false, err
 	}
 	defer done()
-	if w.has(anonymousID) { // by another call, meanwhile
+	if w.has(anonymousID, s.fleet != nil) { // by another call, meanwhile
 		return false, nil
 	}
 	w.begin(anonymousID)
 	defer func() { w.end(err == nil) }()
 	is := func(ev []byte) bool { return event.IsStored(ev) && who.Is(event.Stored(ev).IDs()) }
 	f.dropUnrouted(is)
-	switch _, err := s.erase(ctx, who, maxErasedPlaces); {
+	switch _, _, err := s.erase(ctx, who, maxErasedPlaces, f.names()); {
 	case errors.Is(err, erasure.ErrFull):
 		return false, fmt.Errorf("%w: %w", ErrTooManyWithdrawals, err)
 	case err != nil:
 		s.queue.Drop(is) // costs what is in memory; while the disk takes nothing, that may be all there is of them
 		return false, fmt.Errorf("withdraw: %w", err)
 	}
-	if _, err := s.letters.PurgeVisitor(anonymousID); err != nil {
+	if _, err := s.files.PurgeVisitor(anonymousID); err != nil {
 		return false, fmt.Errorf("withdraw: %w", err)
 	}
 	return true, nil
@@ -96,23 +99,25 @@ type withdrawn struct {
 	any  atomic.Bool // there is somebody to be looked for; only set while mu is held
 
 	mu       sync.Mutex
-	erased   map[uint64]struct{}
-	erasing  bool   // from begin to end
-	current  uint64 // who is being erased
-	captured bool   // something of them, since begin
+	erased   map[uint64]time.Time // and when
+	erasing  bool                 // from begin to end
+	current  uint64               // who is being erased
+	captured bool                 // something of them, since begin
 }
 
 func newWithdrawn() *withdrawn {
 	return &withdrawn{
-		rate: rate.NewLimiter(withdrawRate, withdrawBurst), seed: maphash.MakeSeed(), erased: make(map[uint64]struct{}),
+		rate: rate.NewLimiter(withdrawRate, withdrawBurst), seed: maphash.MakeSeed(), erased: make(map[uint64]time.Time),
 	}
 }
 
-func (w *withdrawn) has(anonymousID string) bool {
+// has reports whether a visitor need not be erased. Of a fleet, another node may
+// have captured something since.
+func (w *withdrawn) has(anonymousID string, fleet bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, ok := w.erased[maphash.String(w.seed, anonymousID)]
-	return ok
+	at, ok := w.erased[maphash.String(w.seed, anonymousID)]
+	return ok && (!fleet || time.Since(at) < withdrawnFor)
 }
 
 // begin says that a visitor is being erased, one at a time.
@@ -135,7 +140,7 @@ func (w *withdrawn) end(done bool) {
 			}
 			delete(w.erased, id) // any one: it is erased once more at worst
 		}
-		w.erased[w.current] = struct{}{}
+		w.erased[w.current] = time.Now()
 	}
 	w.any.Store(len(w.erased) > 0)
 }

@@ -291,7 +291,7 @@ func TestWithdrawnIsBounded(t *testing.T) {
 	if n := len(w.erased); n != maxWithdrawn {
 		t.Errorf("%d visitors, want %d", n, maxWithdrawn)
 	}
-	if last := fmt.Sprint(maxWithdrawn + 999); !w.has(last) {
+	if last := fmt.Sprint(maxWithdrawn + 999); !w.has(last, false) {
 		t.Error("the last one is forgotten")
 	}
 	if n := testing.AllocsPerRun(1000, func() { w.capture("other") }); n != 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/event"
+	"github.com/intilery/caddy-intilery/forwarder/queue"
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
 )
 
@@ -19,12 +20,15 @@ const linger = 250 * time.Millisecond
 // goroutine only while there is something to do: the lane's news, the breaker and
 // a reload wake it.
 type worker struct {
-	d  *destination
-	in inflight
+	d   *destination
+	in  inflight
+	own context.Context // ends when the lane is not this node's any more; nil without a fleet
+	end context.CancelFunc
 
 	mu      sync.Mutex
-	running bool // a goroutine is in run
-	again   bool // it was woken meanwhile
+	running bool          // a goroutine is in run
+	again   bool          // it was woken meanwhile
+	stopped chan struct{} // closed when it was stopped and has no goroutine
 
 	// The goroutine's own.
 	deferrals  deferrals
@@ -36,9 +40,9 @@ type worker struct {
 	failures   *backoff.ExponentialBackOff // of reads, and of attempts while the breaker is closed
 }
 
-func newWorker(d *destination, lane logLane, name string) *worker {
+func newWorker(d *destination, lane queue.Source, name string, erasures erasures) *worker {
 	return &worker{
-		d: d, in: inflight{lane: lane, name: name, counts: &d.counts, erasures: d.shared.erasures},
+		d: d, in: inflight{lane: lane, name: name, counts: &d.counts, erasures: erasures},
 		deferrals: deferrals{traits: &d.traits}, failures: newBackoff(),
 	}
 }
@@ -48,6 +52,7 @@ func (w *worker) wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case w.own != nil && w.own.Err() != nil:
 	case w.running:
 		w.again = true
 	case w.d.sending().Err() == nil && w.d.shared.crew.join():
@@ -59,24 +64,47 @@ func (w *worker) wake() {
 func (w *worker) run() {
 	defer w.d.shared.crew.leave()
 	for {
-		ctx := w.d.sending()
+		ctx, end := w.sending()
 		for ctx.Err() == nil && w.round(ctx) {
 		}
-		w.mu.Lock()
-		w.running, w.again = w.again, false
-		done := !w.running
-		w.mu.Unlock()
-		if done {
+		end()
+		if w.rest() {
 			return
 		}
 	}
+}
+
+// sending returns the context in which batches are begun.
+func (w *worker) sending() (ctx context.Context, done func()) {
+	ctx = w.d.sending()
+	if w.own == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(w.own, cancel)
+	return ctx, func() {
+		unlink()
+		cancel()
+	}
+}
+
+// rest reports whether the goroutine has nothing more to do, and is to end.
+func (w *worker) rest() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	stopped := w.own != nil && w.own.Err() != nil
+	w.running, w.again = w.again && !stopped, false
+	if !w.running && stopped {
+		close(w.stopped)
+	}
+	return !w.running
 }
 
 // round sends one batch, if it can. It returns false when the worker has nothing
 // to do until it is woken.
 func (w *worker) round(ctx context.Context) bool {
 	d := w.d
-	if err := d.shared.erasures.Load(); err != nil {
+	if err := w.in.erasures.Load(); err != nil {
 		return w.outlast(ctx, err)
 	}
 	if !w.linger(ctx) {
@@ -247,14 +275,16 @@ func (w *worker) ended(counts *byClass) {
 func (w *worker) deadLetter(ctx context.Context, a tracking.Answer) {
 	d, e := w.d, &w.batch[0]
 	if !d.rejections.reject() {
-		d.tell(d.breaker.reject(), a)
+		tr := d.breaker.reject()
+		d.tell(tr, a)
+		d.share(tr)
 		return
 	}
 	letter := deadletter.Letter{
 		Time: time.Now(), Destination: d.name, Reason: a.Class.String(), Status: a.Status, Message: a.Message, Event: e.event(),
 	}
 	for ctx.Err() == nil {
-		added, err := d.shared.letters.Add(&letter, func() bool { return !d.shared.erasures.Cover(w.in.name, e.Position, e.event().IDs) })
+		added, err := d.shared.letters.Add(&letter, func() bool { return !w.in.erasures.Cover(w.in.name, e.Position, e.event().IDs) })
 		switch {
 		case err != nil:
 			d.log.Error("a refused event cannot be written to the dead letters; trying again", "lane", w.in.name, "error", err)

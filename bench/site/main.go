@@ -27,6 +27,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/intilery/caddy-intilery/bench/internal/brokers"
 	"github.com/intilery/caddy-intilery/bench/internal/caddy"
 	"github.com/intilery/caddy-intilery/bench/internal/load"
 	"github.com/intilery/caddy-intilery/bench/internal/loopback"
@@ -43,7 +44,7 @@ type options struct {
 	requests, rounds, concurrency int
 	visitors, rate                int
 	paced                         time.Duration
-	pin                           bool
+	pin, fleet                    bool
 }
 
 func main() {
@@ -59,6 +60,7 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 2000, "documents per second of the paced run")
 	flag.DurationVar(&o.paced, "paced", 20*time.Second, "length of the paced run for each Caddy; 0 leaves it out")
 	flag.BoolVar(&o.pin, "pin", false, "give the Caddys the last core and everything else the others")
+	flag.BoolVar(&o.fleet, "fleet", false, "compare a node alone (without) and the only node of a fleet (with); three brokers run beside the generator")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -103,12 +105,25 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeApp()) }()
 
-	fmt.Printf("%d CPUs, load average %s, receiver %s, pinned %v\n", runtime.NumCPU(), measure.LoadAverage(), o.receiver, o.pin)
+	var servers []string
+	if o.fleet {
+		urls, stop, err := brokers.Start(dir)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		servers = urls
+	}
+
+	fmt.Printf("%d CPUs, load average %s, receiver %s, pinned %v, fleet %v\n", runtime.NumCPU(), measure.LoadAverage(), o.receiver, o.pin, o.fleet)
 	var sides [2]*side
 	for i, name := range []string{without, with} {
 		opt := caddy.Options{Binary: o.caddy, Dir: dir, Name: name, Upstream: app, Core: core}
-		if name == with {
+		if name == with || o.fleet {
 			opt.Receiver = recAddr
+		}
+		if name == with {
+			opt.Brokers = servers
 		}
 		c, err := caddy.Start(ctx, opt)
 		if err != nil {
@@ -138,14 +153,18 @@ func measureAll(ctx context.Context, o options, sides [2]*side, rec *receiver) e
 	if err := idle(ctx, sides); err != nil {
 		return err
 	}
+	var first uint64 // events of first visits
 	for _, s := range sides {
+		if s.Tracks {
+			first += uint64(o.visitors)
+		}
 		cookies, err := meet(s.Process, o.visitors)
 		if err != nil {
 			return fmt.Errorf("first visits of Caddy %s the module: %w", s.Name, err)
 		}
 		s.cookies = cookies
 	}
-	await(ctx, rec, uint64(o.visitors))
+	await(ctx, rec, first)
 	if o.paced > 0 {
 		if err := paced(ctx, o, sides, rec); err != nil {
 			return err

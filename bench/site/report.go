@@ -61,7 +61,7 @@ func printMemory(a, b measure.Memory) {
 	}
 	row(without, a.RSS, a.Anon)
 	row(with, b.RSS, b.Anon)
-	row("over plain Caddy", b.RSS-a.RSS, b.Anon-a.Anon)
+	row("with over without", b.RSS-a.RSS, b.Anon-a.Anon)
 }
 
 // paced sends documents at a fixed rate and reports memory, latency and CPU.

@@ -30,7 +30,7 @@ func (r *round) cpuPerRequest() float64 {
 // drainPatience is how long no event may arrive before the rest is given up.
 const drainPatience = 10 * time.Second
 
-// play runs l against c. With the module, it then waits until the receiver has
+// play runs l against c. Where the module is in use, it then waits until the receiver has
 // as many more events as documents were sent, so that the cost of delivery is
 // on the bill of the round that caused it, and not on the next one's.
 func play(ctx context.Context, c *caddy.Process, l load.Load, docs int, rec *receiver) (*round, error) {
@@ -64,7 +64,7 @@ func play(ctx context.Context, c *caddy.Process, l load.Load, docs int, rec *rec
 	}
 	r.latencies = res.Latencies
 	r.perSecond = float64(l.Count) / res.Elapsed.Seconds()
-	if c.Name == with {
+	if c.Tracks {
 		r.missing = await(ctx, rec, seen+uint64(docs))
 	}
 	after, err := measure.CPU(c.PID())

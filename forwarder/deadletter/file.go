@@ -13,24 +13,14 @@ import (
 	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
-// List is a part of the dead letters.
-type List struct {
-	Letters []Letter // the latest ones, oldest first
-	Matched int      // how many the filter chooses, whatever the limit
-	Damaged int      // lines that cannot be read; they stay where they are
-}
-
 // List lists the latest letters that a filter chooses, at most limit of them.
 // Errors: ErrEncrypted, and those of the disk.
 func (s *Store) List(f Filter, limit int) (list List, err error) {
 	list.Damaged, err = s.each(f.Wants, func(_ ID, l *Letter) error {
-		list.Matched++
-		if list.Letters = append(list.Letters, *l); len(list.Letters) >= 2*limit+64 {
-			list.Letters = append(list.Letters[:0], list.Letters[len(list.Letters)-limit:]...)
-		}
+		list.Add(l, limit)
 		return nil
 	})
-	list.Letters = list.Letters[max(0, len(list.Letters)-limit):]
+	list.cut(limit)
 	return list, err
 }
 
@@ -39,7 +29,7 @@ func (s *Store) List(f Filter, limit int) (list List, err error) {
 // is an error, ErrEncrypted, and is found before visit is called.
 func (s *Store) Select(wants func(*Letter) bool, visit func(ID, *Letter) error) (damaged int, err error) {
 	err = s.scan(func(line []byte) error {
-		if _, err := decode(line, s.keys); errors.Is(err, ErrEncrypted) {
+		if _, err := Decode(line, s.keys); errors.Is(err, ErrEncrypted) {
 			return err
 		}
 		return nil
@@ -53,14 +43,14 @@ func (s *Store) Select(wants func(*Letter) bool, visit func(ID, *Letter) error) 
 // each is Select, but calls visit for what comes before an encrypted letter.
 func (s *Store) each(wants func(*Letter) bool, visit func(ID, *Letter) error) (damaged int, err error) {
 	err = s.scan(func(line []byte) error {
-		l, err := decode(line, s.keys)
+		l, err := Decode(line, s.keys)
 		switch {
 		case errors.Is(err, ErrEncrypted):
 			return err
 		case err != nil:
 			damaged++
 		case wants(&l):
-			return visit(idOf(line), &l)
+			return visit(IDOf(line), &l)
 		}
 		return nil
 	})
@@ -184,7 +174,7 @@ func rewrite(path string, gone map[ID]bool) (n int, err error) {
 	defer os.Remove(temp)
 	w := bufio.NewWriterSize(f, 64<<10)
 	err = eachLine(old, func(line []byte) error {
-		if gone[idOf(line)] {
+		if gone[IDOf(line)] {
 			n++
 			return nil
 		}

@@ -47,8 +47,9 @@ var (
 	errLine      = errors.New("not a dead letter")
 )
 
-// encode returns the line with its end.
-func encode(l *Letter, keys *seal.Keyring) ([]byte, error) {
+// Encode returns a letter's line with its end. Keys is nil when letters are not
+// encrypted.
+func Encode(l *Letter, keys *seal.Keyring) ([]byte, error) {
 	line, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
@@ -72,9 +73,9 @@ func encode(l *Letter, keys *seal.Keyring) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// decode is the inverse of encode. Any bytes may be given. Errors: ErrEncrypted,
-// errLine.
-func decode(line []byte, keys *seal.Keyring) (l Letter, err error) {
+// Decode is the inverse of Encode. Any bytes may be given. Errors: ErrEncrypted, and
+// one that says that the line is damaged.
+func Decode(line []byte, keys *seal.Keyring) (l Letter, err error) {
 	line = bytes.TrimSuffix(line, []byte{'\n'})
 	if body, ok := bytes.CutPrefix(line, []byte(sealedPrefix)); ok {
 		sealed, err := base64.StdEncoding.DecodeString(string(bytes.TrimSuffix(body, []byte(sealedSuffix))))
@@ -105,7 +106,8 @@ func decode(line []byte, keys *seal.Keyring) (l Letter, err error) {
 // ID tells lines apart: two of the same event differ in their time.
 type ID [16]byte
 
-func idOf(line []byte) ID {
+// IDOf returns the ID of a line.
+func IDOf(line []byte) ID {
 	sum := sha256.Sum256(line)
 	return ID(sum[:16])
 }

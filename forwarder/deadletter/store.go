@@ -69,7 +69,7 @@ func (s *Store) SetMaxBytes(n int64) { s.half.Store(n / 2) }
 // Add writes a letter durably, unless that is not allowed when it is its turn;
 // nil allows it. After an error nothing of it is left.
 func (s *Store) Add(l *Letter, allowed func() bool) (added bool, err error) {
-	line, err := encode(l, s.keys)
+	line, err := Encode(l, s.keys)
 	if err != nil {
 		return false, fmt.Errorf("dead letter: %w", err)
 	}

@@ -130,7 +130,7 @@ func TestMaxBytes(t *testing.T) {
 	}
 	status := 1000 + int(st.Dropped)
 	for _, line := range append(older, younger...) {
-		if l, err := decode([]byte(line), nil); err != nil || l.Status != status {
+		if l, err := Decode([]byte(line), nil); err != nil || l.Status != status {
 			t.Fatalf("got %s, %v; want status %d", line, err, status)
 		}
 		status++
@@ -263,7 +263,7 @@ func TestEncrypted(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	ring := sealtest.Keyring(f, 1)
 	for _, keys := range []*seal.Keyring{nil, ring} {
-		line, err := encode(letter(`a","event":`), keys)
+		line, err := Encode(letter(`a","event":`), keys)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -273,18 +273,18 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte(`{"event":{"timestamp":"`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		for _, keys := range []*seal.Keyring{nil, ring} {
-			l, err := decode(line, keys)
+			l, err := Decode(line, keys)
 			if err != nil {
 				if !errors.Is(err, ErrEncrypted) && !errors.Is(err, errLine) {
 					t.Errorf("an error of its own: %v", err)
 				}
 				continue
 			}
-			again, err := encode(&l, keys)
+			again, err := Encode(&l, keys)
 			if err != nil {
 				continue // a time that JSON cannot hold
 			}
-			m, err := decode(again, keys)
+			m, err := Decode(again, keys)
 			if err != nil || m.Message != l.Message || !m.Time.Equal(l.Time) || len(m.Event) != len(l.Event) {
 				t.Errorf("%+v came back as %+v, %v", l, m, err)
 			}

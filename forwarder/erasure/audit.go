@@ -21,7 +21,7 @@ type auditLine struct {
 	Time   time.Time `json:"time"`
 	Action string    `json:"action"`
 	Kind   string    `json:"kind"`
-	Digest digest    `json:"digest"`
+	Digest Digest    `json:"digest"`
 	Counts
 }
 

@@ -15,20 +15,20 @@ import (
 	"github.com/intilery/caddy-intilery/internal/fsx"
 )
 
-// digest stands for an ID on disk: HMAC-SHA256 of kind, zero byte and ID, with a
+// Digest stands for an ID on disk: HMAC-SHA256 of kind, zero byte and ID, with a
 // key of the directory.
-type digest [sha256.Size]byte
+type Digest [sha256.Size]byte
 
 // MarshalText writes the digest in hex.
-func (d digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
+func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
 
 // UnmarshalText reads what MarshalText wrote.
-func (d *digest) UnmarshalText(text []byte) error {
+func (d *Digest) UnmarshalText(text []byte) error {
 	sum, err := hex.DecodeString(string(text))
 	if err != nil || len(sum) != len(d) {
 		return errors.New("not a digest")
 	}
-	*d = digest(sum)
+	*d = Digest(sum)
 	return nil
 }
 
@@ -39,7 +39,7 @@ type digests struct {
 }
 
 // of returns the digest of an ID. It makes the key if there is none.
-func (d *digests) of(kind, id string) (digest, error) {
+func (d *digests) of(kind, id string) (Digest, error) {
 	if d.key == nil {
 		err := d.load()
 		if errors.Is(err, fs.ErrNotExist) {
@@ -52,13 +52,13 @@ func (d *digests) of(kind, id string) (digest, error) {
 			}
 		}
 		if err != nil {
-			return digest{}, fmt.Errorf("the key of the erasures: %w", err)
+			return Digest{}, fmt.Errorf("the key of the erasures: %w", err)
 		}
 	}
 	return sum(d.key, kind, id), nil
 }
 
-func sum(key []byte, kind, id string) (d digest) {
+func sum(key []byte, kind, id string) (d Digest) {
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(kind))
 	m.Write([]byte{0})

@@ -256,13 +256,13 @@ func TestAudit(t *testing.T) {
 	if err != nil || strings.Contains(string(text), secretID) {
 		t.Fatalf("%s, %v", text, err)
 	}
-	var digests []digest
+	var digests []Digest
 	for line := range strings.Lines(string(text)) {
 		var l auditLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatal(err)
 		}
-		if l.Kind != byUserID || l.Counts != (Counts{1, 2, 3, 4}) || l.Time.IsZero() || l.Digest == (digest{}) {
+		if l.Kind != byUserID || l.Counts != (Counts{1, 2, 3, 4}) || l.Time.IsZero() || l.Digest == (Digest{}) {
 			t.Errorf("%s", line)
 		}
 		digests = append(digests, l.Digest)

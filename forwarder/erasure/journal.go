@@ -21,7 +21,7 @@ const spareLines = 256
 type tombstone struct {
 	Time   time.Time                 `json:"time"`
 	Kind   string                    `json:"kind"`
-	Digest digest                    `json:"digest"`
+	Digest Digest                    `json:"digest"`
 	Upto   map[string]queue.Position `json:"upto"` // by lane
 
 	passed bool // all cursors were past it when Retire looked last
@@ -49,7 +49,7 @@ func (j *journal) read() (list []*tombstone, err error) {
 	text = text[:bytes.LastIndexByte(text, '\n')+1]
 	for line := range bytes.Lines(text) {
 		t := new(tombstone)
-		if json.Unmarshal(line, t) != nil || t.Digest == (digest{}) {
+		if json.Unmarshal(line, t) != nil || t.Digest == (Digest{}) {
 			err = errDamaged
 			continue
 		}
@@ -96,7 +96,7 @@ func (j *journal) add(t *tombstone) error {
 }
 
 // replace writes the file anew.
-func (j *journal) replace(all map[digest]*tombstone) error {
+func (j *journal) replace(all map[Digest]*tombstone) error {
 	var text []byte
 	for _, t := range all {
 		line, err := json.Marshal(t)

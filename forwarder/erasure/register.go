@@ -40,7 +40,7 @@ type Register struct {
 	// so readers never wait for the disk.
 	state      sync.RWMutex
 	key        []byte // of digests, once there are tombstones
-	tombstones map[digest]*tombstone
+	tombstones map[Digest]*tombstone
 	// reach is how far the tombstones of a lane reach, for each incarnation of the
 	// log: events behind it need not be looked into.
 	reach map[string][]queue.Position
@@ -50,7 +50,7 @@ type Register struct {
 func New(dir string, log *slog.Logger) *Register {
 	return &Register{
 		dir: dir, log: log, digests: digests{dir: dir}, file: journal{path: filepath.Join(dir, tombstoneFile)},
-		tombstones: make(map[digest]*tombstone), reach: make(map[string][]queue.Position),
+		tombstones: make(map[Digest]*tombstone), reach: make(map[string][]queue.Position),
 	}
 }
 
@@ -74,7 +74,7 @@ func (r *Register) loadLocked() error {
 	if err != nil && !errors.Is(err, errDamaged) {
 		return fmt.Errorf("read the erasures: %w", err)
 	}
-	if len(list) > 0 {
+	if len(list) > 0 && r.digests.key == nil { // a shared one's is given
 		switch keyErr := r.digests.load(); {
 		case errors.Is(keyErr, fs.ErrNotExist), errors.Is(keyErr, errKey):
 			list, err = nil, errors.Join(err, keyErr)
@@ -82,7 +82,7 @@ func (r *Register) loadLocked() error {
 			return fmt.Errorf("read the erasures' key: %w", keyErr)
 		}
 	}
-	all := make(map[digest]*tombstone, len(list))
+	all := make(map[Digest]*tombstone, len(list))
 	for _, t := range list {
 		all[t.Digest] = t
 	}
@@ -102,7 +102,7 @@ func (r *Register) loadLocked() error {
 }
 
 // setLocked puts other tombstones in place of those at present.
-func (r *Register) setLocked(all map[digest]*tombstone) {
+func (r *Register) setLocked(all map[Digest]*tombstone) {
 	r.state.Lock()
 	defer r.state.Unlock()
 	r.key, r.tombstones, r.places = r.digests.key, all, 0
@@ -160,22 +160,7 @@ func (r *Register) Add(s Subject, upto map[string]queue.Position, maxPlaces int)
 	if maxPlaces > 0 && places > maxPlaces {
 		return ErrFull
 	}
-	if r.file.lines >= 2*len(r.tombstones)+spareLines || !r.file.intact() {
-		all := maps.Clone(r.tombstones)
-		all[d] = t
-		err = r.file.replace(all)
-	} else {
-		err = r.file.add(t)
-	}
-	if err != nil {
-		return fmt.Errorf("write the erasures: %w", err)
-	}
-	r.state.Lock()
-	defer r.state.Unlock()
-	r.key, r.places, r.tombstones[d] = r.digests.key, places, t
-	r.extend(t)
-	r.version.Add(1)
-	return nil
+	return r.writeLocked(t)
 }
 
 // Version is another one after each change by which an event may be covered that
@@ -231,7 +216,7 @@ func (r *Register) Retire(cursor func(lane string) (at queue.Position, known boo
 		return
 	}
 	r.retired = now
-	left := make(map[digest]*tombstone)
+	left := make(map[Digest]*tombstone)
 	for d, t := range r.tombstones {
 		before := t.passed
 		t.passed = t.behind(cursor)

@@ -38,6 +38,12 @@ func (p Position) Covers(q Position) bool {
 	return p.incarnation == q.incarnation && q.offset <= p.offset
 }
 
+// SameLog reports whether two positions are of one incarnation of a log.
+func (p Position) SameLog(q Position) bool { return p.incarnation == q.incarnation }
+
+// Log tells the incarnations of logs apart.
+func (p Position) Log() uint64 { return p.incarnation }
+
 // MarshalText writes the position as it is kept in files.
 func (p Position) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%016x-%016x", p.incarnation, p.offset), nil

@@ -13,6 +13,8 @@ type Record struct {
 	Position Position
 	Class    Class
 	Data     []byte
+	// Node is the one of a fleet that took the record in; empty in a log.
+	Node string
 }
 
 // Source is what delivery sees of a lane. A lane has one consumer at a time.

@@ -160,6 +160,27 @@ func (l *Log) Cursor(name string) (queue.Position, bool) {
 	return queue.At(l.index.incarnation, ln.acked), true
 }
 
+// Pending returns the number of durable records that have not ended, by lane.
+func (l *Log) Pending() map[string]uint64 {
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	pending := make(map[string]uint64, len(l.index.names))
+	for name, ln := range l.index.names {
+		pending[name] = ln.pending
+	}
+	return pending
+}
+
+// Incarnation is that of the positions of an open log.
+func (l *Log) Incarnation() uint64 {
+	l.index.mu.Lock()
+	defer l.index.mu.Unlock()
+	return l.index.incarnation
+}
+
+// Crowded reports that the log has used half of its maximum size.
+func (l *Log) Crowded() bool { return l.size() > l.opt.MaxBytes/2 }
+
 // isOpen reports whether the directory has been read, and isClosed whether Close
 // was called.
 func (l *Log) isOpen() bool   { return isDone(l.opened) }

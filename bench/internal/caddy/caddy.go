@@ -37,6 +37,8 @@ type Options struct {
 	Receiver string
 	// DataDir is the module's data_dir. Default: a folder of its own.
 	DataDir string
+	// Brokers make this Caddy a node of a fleet.
+	Brokers []string
 	// MaxSize is the module's max_size in bytes. Default: the module's own.
 	MaxSize int64
 	// Core, unless negative, is the only CPU core that it may use.
@@ -46,6 +48,7 @@ type Options struct {
 // Process is one running Caddy.
 type Process struct {
 	Name     string
+	Tracks   bool          // it has the module in use
 	Site     string        // host:port
 	Started  time.Time     // just before the process was
 	Answered time.Duration // from then until the site took a connection
@@ -61,12 +64,15 @@ func config(c *Process, o Options, dir string) string {
 		site = fmt.Sprintf("\treverse_proxy %s\n", o.Upstream)
 	}
 	if o.Receiver != "" {
-		size := ""
+		options := ""
 		if o.MaxSize != 0 {
-			size = fmt.Sprintf("\t\tmax_size %d\n", o.MaxSize)
+			options = fmt.Sprintf("\t\tmax_size %d\n", o.MaxSize)
+		}
+		if len(o.Brokers) > 0 {
+			options += fmt.Sprintf("\t\tfleet nats {\n\t\t\tservers %s\n\t\t\tnode bench\n\t\t}\n", strings.Join(o.Brokers, " "))
 		}
 		global = fmt.Sprintf("\tintilery {\n\t\tclient_id bench\n\t\tauth_token bench\n\t\tendpoint http://%s\n\t\tdata_dir %s\n%s\t}\n",
-			o.Receiver, o.DataDir, size)
+			o.Receiver, o.DataDir, options)
 		if o.Site == "" {
 			site = "\tintilery\n" + site
 		}
@@ -102,7 +108,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	c := &Process{Name: o.Name, Site: "127.0.0.1:" + site, admin: "127.0.0.1:" + admin, log: filepath.Join(dir, "log")}
+	c := &Process{Name: o.Name, Tracks: o.Receiver != "", Site: "127.0.0.1:" + site, admin: "127.0.0.1:" + admin, log: filepath.Join(dir, "log")}
 	file := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(config(c, o, dir)), 0o600); err != nil {
 		return nil, err
