@@ -67,18 +67,11 @@ func (f *Fleet) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if args := d.RemainingArgs(); !slices.Equal(args, []string{"nats"}) {
 		return d.Errf("fleet: %q is not accepted; use fleet nats { ... }", strings.Join(args, " "))
 	}
-	given := make(options)
-	lines := make(map[string]caddyfile.Dispenser)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := given.once(d); err != nil {
-			return err
-		}
-		lines[d.Val()] = *d
-		if err := f.unmarshalOption(d); err != nil {
-			return err
-		}
+	lines, err := optionLines(d, f.unmarshalOption)
+	if err != nil {
+		return err
 	}
-	_, err := f.sample().WithDefaults()
+	_, err = f.sample().WithDefaults()
 	var wrong *fleet.OptionError
 	if errors.As(err, &wrong) {
 		if line, ok := lines[wrong.Option]; ok {

@@ -142,3 +142,20 @@ func replaceInRegexp(repl *caddy.Replacer, option string, value *string) error {
 	})
 	return failed
 }
+
+// optionLines reads the options of a block, each of which may stand once, and returns
+// where each stands, for errors that are found later.
+func optionLines(d *caddyfile.Dispenser, read func(*caddyfile.Dispenser) error) (map[string]caddyfile.Dispenser, error) {
+	given := make(options)
+	lines := make(map[string]caddyfile.Dispenser)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := given.once(d); err != nil {
+			return nil, err
+		}
+		lines[d.Val()] = *d
+		if err := read(d); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}

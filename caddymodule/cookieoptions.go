@@ -102,16 +102,9 @@ func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() > 0 {
 		return d.Errf("cookie: unexpected %q; use cookie { ... }", d.RemainingArgs()[0])
 	}
-	given := make(options)
-	lines := make(map[string]caddyfile.Dispenser)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := given.once(d); err != nil {
-			return err
-		}
-		lines[d.Val()] = *d
-		if err := c.unmarshalOption(d); err != nil {
-			return err
-		}
+	lines, err := optionLines(d, c.unmarshalOption)
+	if err != nil {
+		return err
 	}
 	if globalPlaceholders.MatchString(c.Pattern) {
 		return nil
@@ -121,7 +114,7 @@ func (c *Cookie) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return nil
 		}
 	}
-	err := c.config().Validate()
+	err = c.config().Validate()
 	var wrong *cookie.OptionError
 	if errors.As(err, &wrong) {
 		if at, ok := lines[wrong.Option]; ok {

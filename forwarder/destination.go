@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/intilery/caddy-intilery/forwarder/event"
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
 )
 
-// lanes is how many batches can be under way to one destination. The lane of a
-// visitor's backlog follows from it: do not change it lightly.
-const lanes = 8
+// lanes is how many batches can be under way to one destination.
+const lanes = event.Lanes
 
 // destination is what a configured name stands for: its lanes, how they are
 // doing, and what was counted. It outlives the settings that named it until it

@@ -185,8 +185,8 @@ func (l *leases) after(lane int, node string, at time.Time) (back, taken time.Ti
 	return back, time.Time{}
 }
 
-// settled waits until each node has its share of the lanes for a while.
-func (l *leases) settled(t *testing.T, f *harness.Fleet, load *harness.Load) {
+// balanced waits until each node has its share of the lanes for a while.
+func (l *leases) balanced(t *testing.T, f *harness.Fleet, load *harness.Load) {
 	t.Helper()
 	fair := func() bool {
 		for _, n := range f.Nodes {

@@ -28,7 +28,7 @@ func TestLeaderStops(t *testing.T) {
 			lane, held := lanesOf(t, f, visible), watchLeases(t, f.Cluster)
 			var stops []time.Time
 			for i := range times {
-				held.settled(t, f, load)
+				held.balanced(t, f, load)
 				flowing(t, f, lane)
 				b := f.Cluster.Leader(harness.Stream(i % lanes))
 				stops = append(stops, time.Now())

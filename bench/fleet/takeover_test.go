@@ -41,7 +41,7 @@ func TestTakeover(t *testing.T) {
 			var all []end
 			for i := range ends {
 				n := f.Nodes[i%len(f.Nodes)]
-				held.settled(t, f, load)
+				held.balanced(t, f, load)
 				e := end{n.Name, time.Now(), held.of(n.Name)}
 				c.stop(n)
 				harness.Await(t, 30*time.Second, "other nodes have its lanes", func() bool { return len(held.of(n.Name)) == 0 && e.taken(held) })

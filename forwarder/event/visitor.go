@@ -28,6 +28,10 @@ func hash64(kind byte, id string) uint64 {
 	return h | 1<<63
 }
 
+// Lanes is how many lanes each destination has. The lane of a visitor's backlog, on
+// disk and in a fleet's streams, follows from it: do not change it lightly.
+const Lanes = 8
+
 // Lane returns the lane of a visitor, of n: a hash (FNV-1a) of the anonymousId,
 // else of the userId. The anonymousId comes first: a browser's events carry it
 // whether its user is known or not, so that what a visitor does before, during and

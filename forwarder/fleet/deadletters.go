@@ -126,8 +126,8 @@ func (d *DeadLetters) add(destination string, m message, id string, allowed func
 	return false, err
 }
 
-// settle returns when each letter that was being added is there or will not be.
-func (d *DeadLetters) settle() {
+// awaitAdds returns when each letter that was being added is there or will not be.
+func (d *DeadLetters) awaitAdds() {
 	for _, turn := range d.adding {
 		turn.take()
 		turn.give()

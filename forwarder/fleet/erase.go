@@ -120,7 +120,7 @@ func (f *Fleet) applyErasures() bool {
 		err := f.apply(watch, noted, all)
 		f.trouble("erase", err)
 		if err == nil {
-			f.work.Go(func() { f.settle(watch, seen) })
+			f.work.Go(func() { f.reportApplied(watch, seen) })
 			return true
 		}
 		s.state.Lock()
@@ -131,9 +131,9 @@ func (f *Fleet) applyErasures() bool {
 	return false
 }
 
-// settle says that erasures up to a revision are applied, once nothing is on its way to
+// reportApplied says that erasures up to a revision are applied, once nothing is on its way to
 // the broker any more that was read before.
-func (f *Fleet) settle(watch, seen uint64) {
+func (f *Fleet) reportApplied(watch, seen uint64) {
 	for _, m := range f.allMovers() {
 		m.handing.take()
 		m.handing.give()
@@ -141,7 +141,7 @@ func (f *Fleet) settle(watch, seen uint64) {
 			m.wake()
 		}
 	}
-	f.dead.settle()
+	f.dead.awaitAdds()
 	f.erased.state.Lock()
 	defer f.erased.state.Unlock()
 	if f.erased.watch == watch && f.session.apply(seen) {

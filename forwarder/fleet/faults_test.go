@@ -34,13 +34,13 @@ func inFleet(t *testing.T, test func(s *site)) {
 		for i, name := range []string{"a", "b", "c"} {
 			s.nodes = append(s.nodes, join(t, s.b, name, newTestLog(uint64(i+1)), s.to, dirs[i]))
 		}
-		s.settled()
+		s.balanced()
 		test(s)
 	})
 }
 
-// settled waits until all lanes are owned, each by one node.
-func (s *site) settled() {
+// balanced waits until all lanes are owned, each by one node.
+func (s *site) balanced() {
 	s.t.Helper()
 	within(s.t, 30*time.Second, "each lane has one owner", func() bool {
 		var all []string
@@ -101,7 +101,7 @@ func TestCrash(t *testing.T) {
 			}
 		}
 		s.rejoin(0)
-		s.settled()
+		s.balanced()
 		s.capture(50)
 		if _, disordered := s.arrived(10 * time.Second); disordered > 0 {
 			t.Errorf("%d out of order", disordered)
@@ -122,7 +122,7 @@ func TestLeave(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		s.nodes = s.nodes[1:]
-		s.settled()
+		s.balanced()
 		if repeated, disordered := s.arrived(10 * time.Second); repeated+disordered > 0 {
 			t.Errorf("repeated %d, out of order %d", repeated, disordered)
 		}
@@ -161,7 +161,7 @@ func TestAnswerLost(t *testing.T) {
 						s.nodes[0].leave(t)
 						s.nodes[1].leave(t)
 						s.nodes = s.nodes[2:]
-						s.settled()
+						s.balanced()
 					} else if method == "TrimPositions" {
 						time.Sleep(2 * time.Minute)
 					}
@@ -191,7 +191,7 @@ func TestOlderCopy(t *testing.T) {
 		if repeated == 0 {
 			t.Error("nothing was handed over again")
 		}
-		s.settled()
+		s.balanced()
 	})
 }
 
@@ -212,7 +212,7 @@ func TestOlderCopyOfAnother(t *testing.T) {
 		s.nodes[0].crash()
 		s.b.restore(copied)
 		s.nodes = s.nodes[1:]
-		s.settled()
+		s.balanced()
 		from := maps.Clone(s.captured)
 		s.capture(50)
 		for id := range s.captured { // what the one has lost may be lost; what came since may not
@@ -259,7 +259,7 @@ func TestOutages(t *testing.T) {
 				if _, disordered := s.arrived(time.Minute); disordered > 0 {
 					t.Errorf("%d out of order", disordered)
 				}
-				s.settled()
+				s.balanced()
 			})
 		})
 	}
@@ -388,7 +388,7 @@ func TestFleetPause(t *testing.T) {
 		i := slices.Index(s.nodes, s.owner("default/0"))
 		s.nodes[i].crash()
 		s.nodes = slices.Delete(s.nodes, i, i+1)
-		s.settled()
+		s.balanced()
 		within(t, time.Second, "another one leads", func() bool {
 			n, leaders := paused()
 			return n == 2 && leaders == 1
@@ -446,7 +446,7 @@ func TestAnyFaults(t *testing.T) {
 					t.Errorf("%d out of order", disordered)
 				}
 				t.Logf("%d of %d repeated", repeated, total(s.captured))
-				s.settled()
+				s.balanced()
 			})
 		})
 	}

@@ -130,15 +130,20 @@ func TestCursorOfTwo(t *testing.T) {
 	}
 }
 
+// own is a lane that the node delivers.
+func (n *testNode) own(lane string) *owned {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.lanes[lane]
+}
+
 // What ends at an owner that has lost its lane counts for nobody: it is delivered, and
 // counted, by the next owner.
 func TestFenced(t *testing.T) {
 	inFleet(t, func(s *site) {
 		lane := "default/0"
 		owner := s.owner(lane)
-		owner.mu.Lock()
-		o := owner.lanes[lane]
-		owner.mu.Unlock()
+		o := owner.own(lane)
 		before := o.Acknowledged()
 		o.fence()
 		if from := o.Acknowledge(at(99)); from.Compare(at(99)) != 0 {
@@ -156,9 +161,7 @@ func TestLeaseTaken(t *testing.T) {
 	inFleet(t, func(s *site) {
 		lane := "default/0"
 		owner := s.owner(lane)
-		owner.mu.Lock()
-		o := owner.lanes[lane]
-		owner.mu.Unlock()
+		o := owner.own(lane)
 		e, err := s.b.node("x").Get(context.Background(), laneKey(leasePrefix, lane))
 		if err == nil {
 			_, err = s.b.node("x").Put(context.Background(), e.key, []byte(`{"node":"x","session":"y"}`), e.revision, 0)
@@ -167,7 +170,7 @@ func TestLeaseTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		within(t, time.Second, "the lane is given up", func() bool { return o.ctx.Err() != nil })
-		s.settled() // x is no node: its lease does not count
+		s.balanced() // x is no node: its lease does not count
 	})
 }
 
@@ -189,7 +192,7 @@ func TestTwoOfOneName(t *testing.T) {
 		s.nodes[0].crash()
 		s.nodes[0] = second
 		s.arrived(time.Minute)
-		s.settled()
+		s.balanced()
 	})
 }
 
@@ -306,7 +309,7 @@ func TestUnreadableKey(t *testing.T) {
 		if st := n.Stats(nil); st.Session || st.Reason == "" {
 			t.Errorf("%+v", st)
 		}
-		s.settled()
+		s.balanced()
 		s.capture(20)
 		s.arrived(10 * time.Second)
 	})
@@ -378,7 +381,7 @@ func TestUnequalDestinations(t *testing.T) {
 			}
 			return true
 		})
-		s.settled()
+		s.balanced()
 	})
 }
 
@@ -405,7 +408,7 @@ func TestUnfitStream(t *testing.T) {
 		owner.delivery.f = owner.Fleet
 		owner.Start()
 		owner.Serve([]string{"default"})
-		s.settled()
+		s.balanced()
 		session := owner.session.current()
 		is.Store(true)
 		time.Sleep(time.Minute)

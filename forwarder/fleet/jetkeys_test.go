@@ -151,7 +151,7 @@ func TestWatch(t *testing.T) {
 }
 
 // A key that is written again in time stays, and one that is not goes: the watch
-// tells of it, and the key can be made again.
+// reports it, and the key can be made again.
 func TestKeyExpires(t *testing.T) {
 	j := open(t, startServer(t).options())
 	w, _ := watch(t.Context(), j, "node.")

@@ -6,10 +6,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/intilery/caddy-intilery/forwarder/event"
 )
 
-// lanes is the number of lanes of a destination, as everywhere in forwarder.
-const lanes = 8
+// lanes is how many lanes each destination has.
+const lanes = event.Lanes
 
 // names tells what the fleet's streams, subjects and bucket are called.
 //

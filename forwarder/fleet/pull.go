@@ -27,9 +27,9 @@ const (
 	heartbeat = 2 * time.Second
 	// maxPull bounds the messages of a pull.
 	maxPull = 2000
-	// settle is how long to wait for the end of a pull that has brought messages. It
+	// endWait is how long to wait for the end of a pull that has brought messages. It
 	// is for servers that count bytes otherwise than this side does.
-	settle = 250 * time.Millisecond
+	endWait = 250 * time.Millisecond
 	// closeTimeout is how long to wait for the end of a consumer.
 	closeTimeout = time.Second
 )
@@ -181,13 +181,13 @@ func (p *puller) receive(ctx context.Context, reply string, batch, maxBytes int)
 				return nil, 0, err
 			}
 			messages = append(messages, got)
-			// The server does not tell of the end of a pull whose bytes were used up
+			// The server does not announce the end of a pull whose bytes were used up
 			// to the last.
 			size += m.Size()
 			if len(messages) >= batch || maxBytes > 0 && size >= maxBytes {
 				return messages, completed, nil
 			}
-			silence.Reset(settle)
+			silence.Reset(endWait)
 		}
 	}
 }

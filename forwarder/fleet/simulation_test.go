@@ -42,7 +42,7 @@ func TestFiftyNodes(t *testing.T) {
 		for i := range nodes {
 			s.nodes = append(s.nodes, start(i, newTestLog(uint64(i+1))))
 		}
-		s.settled()
+		s.balanced()
 		back := make(map[int]time.Time) // nodes that are dead, until when
 		cut := make(map[int]time.Time)
 		for range seconds * 10 {
@@ -91,7 +91,7 @@ func TestFiftyNodes(t *testing.T) {
 			s.nodes[i].broker.cut(false)
 		}
 		repeated, disordered := s.arrived(time.Minute)
-		s.settled()
+		s.balanced()
 		if disordered > 0 {
 			t.Errorf("%d out of order", disordered)
 		}
