@@ -5,10 +5,23 @@
 #   ./xcaddy.sh run     make ./caddy, then start Caddyfile.example
 #   ./xcaddy.sh fleet   make ./caddy, then start three nodes of Caddyfile.fleet, the
 #                       NATS server that joins them, and a sandbox behind them all
+#
+# build and run take other plugins, each with or without a version:
+#
+#   ./xcaddy.sh build --with github.com/caddyserver/replace-response
+#   ./xcaddy.sh build --with github.com/caddyserver/cache-handler@v0.16.0
+#
+# CADDY_VERSION chooses another version of Caddy, not older than that of go.mod:
+#
+#   CADDY_VERSION=latest ./xcaddy.sh build
 set -eu
 
 XCADDY_VERSION=v0.4.5
 MODULE=github.com/intilery/caddy-intilery
+CADDY=github.com/caddyserver/caddy/v2
+
+# Nothing here needs a C compiler; one that is there may not work. Plugins may need it.
+export CGO_ENABLED="${CGO_ENABLED:-0}"
 
 cd "$(dirname "$0")"
 
@@ -18,7 +31,7 @@ fail() {
 }
 
 usage() {
-	sed -n '2,7s/^# \{0,1\}//p' "$0"
+	sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
 }
 
 check_go() {
@@ -33,23 +46,68 @@ install() {
 	[ ! -x ".tools/$1-$2" ] || return 0
 	echo "Installing $1 $2 ..." >&2
 	GOBIN=$PWD/.tools go install "$3@$2" ||
-		fail "$1 could not be installed. Is the Go module proxy within reach (go env GOPROXY)?"
+		fail "$1 could not be installed; see the messages above. If they are about downloads: is the Go module proxy within reach (go env GOPROXY)?"
 	mv ".tools/$1" ".tools/$1-$2"
 }
 
+# choose_caddy <version>: sets caddy_version to the one that Go finds for it.
+choose_caddy() {
+	caddy_version=$(go list -m -f '{{.Version}}' "$CADDY@$1") ||
+		fail "Go finds no version $1 of Caddy; see the message above. CADDY_VERSION takes a version such as v2.11.9, latest, or a commit."
+	# Go never takes a version of Caddy that is older than the one in go.mod; it
+	# would build the newer one without a word.
+	taken=$(
+		dir=$(mktemp -d)
+		trap 'rm -rf "$dir"' EXIT
+		here=$PWD
+		cd "$dir"
+		export GOFLAGS=-mod=mod GOWORK=off
+		go mod init build 2>/dev/null
+		go mod edit -replace "$MODULE=$here" -require "$MODULE@v0.0.0" -require "$CADDY@$caddy_version"
+		go list -m -f "{{if eq .Path \"$CADDY\"}}{{.Version}}{{end}}" all
+	) || fail "the modules that Caddy $caddy_version needs were not found; see the message above."
+	[ "$taken" = "$caddy_version" ] ||
+		fail "Caddy $caddy_version is too old: this module needs $taken or newer. Leave CADDY_VERSION out to build with the version it is tested with."
+}
+
+# build [--with <module>[@<version>]]...: makes ./caddy.
 build() {
+	plugins=
+	for arg in "$@"; do
+		[ "$arg" = --with ] || plugins="$plugins $arg"
+	done
 	check_go
-	caddy_version=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
 	install xcaddy $XCADDY_VERSION github.com/caddyserver/xcaddy/cmd/xcaddy
 	go mod download || fail "the modules of go.mod could not be downloaded. Is the Go module proxy within reach (go env GOPROXY)?"
-	echo "Building ./caddy: Caddy $caddy_version with $MODULE. The first time takes minutes ..." >&2
-	# All modules are downloaded by now, and checked against go.sum. With the proxy
-	# off, xcaddy takes this checkout for the module and asks nobody else for it;
-	# the checksum database would be asked past the proxy, so it is off as well.
-	GOPROXY=off GOSUMDB=off ".tools/xcaddy-$XCADDY_VERSION" build "$caddy_version" \
-		--with "$MODULE/caddymodule" --replace "$MODULE=$PWD" --output ./caddy >.tools/build.log 2>&1 || {
-		cat .tools/build.log >&2
-		fail "the build failed; see above."
+	if [ -z "${CADDY_VERSION-}$plugins" ]; then
+		# All modules are downloaded by now, and checked against go.sum. With the proxy
+		# off, xcaddy takes this checkout for the module and asks nobody else for it;
+		# the checksum database would be asked past the proxy, so it is off as well.
+		settings="GOPROXY=off GOSUMDB=off"
+	else
+		# Other modules come from the proxy. For this one Go would look past the
+		# checkout for newer versions: it may ask neither the proxy nor GitHub.
+		# Go takes no empty entry in GOVCS.
+		govcs=$(go env GOVCS)
+		settings="GONOPROXY=$MODULE,$(go env GONOPROXY) GOVCS=$MODULE:off${govcs:+,$govcs}"
+	fi
+	if [ -n "${CADDY_VERSION-}" ]; then
+		choose_caddy "$CADDY_VERSION"
+	else
+		caddy_version=$(go list -m -f '{{.Version}}' "$CADDY")
+	fi
+	echo "Building ./caddy: Caddy $caddy_version with $MODULE${plugins:+ and$plugins}. The first time takes minutes ..." >&2
+	# shellcheck disable=SC2086 # one argument for each setting
+	env $settings ".tools/xcaddy-$XCADDY_VERSION" build "$caddy_version" \
+		--with "$MODULE/caddymodule" --replace "$MODULE=$PWD" "$@" --output ./caddy >.tools/build.log 2>&1 || {
+		[ -n "$plugins" ] || {
+			cat .tools/build.log >&2
+			fail "the build failed; see above."
+		}
+		# What xcaddy and Go say as they go along hides what is wrong.
+		sed '1,/Pinning versions/d' .tools/build.log |
+			grep -Ev '\[(INFO|FATAL)\]|^go: (downloading|added|upgraded|finding|found|trying|creating|to add) ' | tail -15 >&2
+		fail "the build failed; see above, and .tools/build.log for all of it. Do these plugins and versions exist, and do they fit Caddy $caddy_version:$plugins?"
 	}
 	echo "Built ./caddy" >&2
 }
@@ -59,8 +117,6 @@ build() {
 # asked to start one again by a file <name>.start.
 fleet=.demo/fleet
 processes="broker sandbox a b c"
-# The version that the fleet is tested with.
-nats_version=$(sed -n 's|^.*github.com/nats-io/nats-server/v2 \(v[0-9.]*\).*|\1|p' fleettest/go.mod)
 
 # describe <process>: sets what, where and the ports.
 describe() {
@@ -90,6 +146,7 @@ alive() { kill -0 "$(pid "$1")" 2>/dev/null; }
 # launch <process>: starts it; returns 1 and says why if that is not possible.
 launch() {
 	describe "$1"
+	# shellcheck disable=SC2086 # one argument for each port
 	taken=$(go run ./internal/freeport/taken $ports | tr '\n' ' ')
 	if [ -n "$taken" ]; then
 		echo "xcaddy.sh: $what cannot start: another process uses the port ${taken% }; stop that first." >&2
@@ -160,19 +217,21 @@ ended() {
 # start_again <process>: asks the shell that runs the fleet.
 start_again() {
 	describe "$1"
-	[ -e "$fleet/pid" ] && kill -0 "$(cat "$fleet/pid")" 2>/dev/null || fail "no fleet runs; start it by ./xcaddy.sh fleet"
+	{ [ -e "$fleet/pid" ] && kill -0 "$(cat "$fleet/pid")" 2>/dev/null; } || fail "no fleet runs; start it by ./xcaddy.sh fleet"
 	: >"$fleet/$1.start"
 	tries=400
 	while [ -e "$fleet/$1.start" ] && [ $tries -gt 0 ]; do
 		tries=$((tries - 1))
 		sleep 0.1
 	done
-	[ -e "$fleet/$1.pid" ] && alive "$1" || fail "$what does not run; see where the fleet runs"
+	{ [ -e "$fleet/$1.pid" ] && alive "$1"; } || fail "$what does not run; see where the fleet runs"
 	show "$1"
 }
 
 run_fleet() {
 	build
+	# The version that the fleet is tested with.
+	nats_version=$(sed -n 's|^.*github.com/nats-io/nats-server/v2 \(v[0-9.]*\).*|\1|p' fleettest/go.mod)
 	install nats-server "$nats_version" github.com/nats-io/nats-server/v2
 	mkdir -p "$fleet"
 	all=
@@ -180,6 +239,7 @@ run_fleet() {
 		describe "$p"
 		all="$all $ports"
 	done
+	# shellcheck disable=SC2086 # one argument for each port
 	taken=$(go run ./internal/freeport/taken $all | tr '\n' ' ')
 	[ -z "$taken" ] || fail "these ports are in use: ${taken% }. Stop what uses them; if it is an earlier fleet: kill$(cat "$fleet"/*.pid 2>/dev/null | tr '\n' ' ' | sed 's/^/ /')"
 	rm -f "$fleet"/*.pid "$fleet"/*.start
@@ -226,12 +286,33 @@ run_fleet() {
 	done
 }
 
-case ${1-} in
+# plugins_only <option>...: fails unless they are --with <module>.
+plugins_only() {
+	while [ $# -gt 0 ]; do
+		case "$1 ${2-}" in
+		"--with "[!-]*) shift 2 ;;
+		*)
+			echo "xcaddy.sh: want --with <module>[@<version>], got: $*" >&2
+			usage >&2
+			exit 2
+			;;
+		esac
+	done
+}
+
+command=${1-}
+[ $# = 0 ] || shift
+case $command in
 build)
-	build
+	plugins_only "$@"
+	build "$@"
 	;;
 run)
-	build
+	plugins_only "$@"
+	build "$@"
+	# On Linux a second Caddy starts on the same ports, and gets every other connection.
+	taken=$(go run ./internal/freeport/taken 8080 8081 2019 | tr '\n' ' ')
+	[ -z "$taken" ] || fail "these ports are in use: ${taken% }. Stop what uses them, such as another Caddy."
 	cat >&2 <<-EOT
 
 		  The shop:     http://localhost:8080   click around, sign up, buy, sign out
@@ -243,9 +324,9 @@ run)
 	exec ./caddy run --config Caddyfile.example --adapter caddyfile
 	;;
 fleet)
-	case ${2-} in
+	case ${1-} in
 	'') run_fleet ;;
-	start) start_again "${3-}" ;;
+	start) start_again "${2-}" ;;
 	*) usage >&2 && exit 2 ;;
 	esac
 	;;

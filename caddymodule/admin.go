@@ -16,10 +16,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/intilery/caddy-intilery/caddymodule/internal/operatorpage"
 	"github.com/intilery/caddy-intilery/forwarder"
 	"github.com/intilery/caddy-intilery/forwarder/deadletter"
 	"github.com/intilery/caddy-intilery/forwarder/erasure"
 	"github.com/intilery/caddy-intilery/forwarder/fleet"
+	"github.com/intilery/caddy-intilery/internal/webui"
 )
 
 func init() {
@@ -28,13 +30,17 @@ func init() {
 
 // admin adds routes under /intilery/ to Caddy's admin endpoint:
 //
+//	GET    /intilery/                     the operator's page; its files are below static/
 //	GET    /intilery/status
+//	GET    /intilery/live                 ?since=, for the page
+//	GET    /intilery/captures             ?id=&events=true
 //	POST   /intilery/erase                {"user_id": "..."} or {"anonymous_id": "..."}
 //	GET    /intilery/dead-letters         ?destination=&limit=&message_id=&events=true
 //	POST   /intilery/dead-letters/replay  ?destination=&message_id=
 //	DELETE /intilery/dead-letters         ?destination=&message_id=, or ?all=true
 //
-// Answers are JSON; a refusal is {"error": "..."}. Caddy makes an admin module
+// All but the page are answered with JSON; a refusal is {"error": "..."}. Pages of
+// another origin are refused, beside what Caddy checks itself. Caddy makes an admin module
 // before the apps and never cleans it up, so it looks the queues up at each
 // request.
 type admin struct{}
@@ -65,14 +71,21 @@ type adminHandler func(r *http.Request, live []liveQueue) (any, error)
 // adminRoutes are the handlers by path and method.
 var adminRoutes = map[string]map[string]adminHandler{
 	"status":              {http.MethodGet: status},
+	"live":                {http.MethodGet: live},
+	"captures":            {http.MethodGet: listCaptures},
 	"erase":               {http.MethodPost: erase},
 	"dead-letters":        {http.MethodGet: listDeadLetters, http.MethodDelete: purgeDeadLetters},
 	"dead-letters/replay": {http.MethodPost: replayDeadLetters},
 }
 
 func (a admin) serve(w http.ResponseWriter, r *http.Request) error {
-	methods, found := adminRoutes[strings.TrimPrefix(r.URL.Path, adminPath)]
+	webui.SetHeaders(w.Header())
+	path := strings.TrimPrefix(r.URL.Path, adminPath)
+	methods, found := adminRoutes[path]
 	if !found {
+		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && operatorpage.Serve(w, r, path) {
+			return nil
+		}
 		return refusal(http.StatusNotFound, "no such path; use %sstatus, %[1]serase, %[1]sdead-letters or %[1]sdead-letters/replay", adminPath)
 	}
 	handle := methods[r.Method]
@@ -81,12 +94,14 @@ func (a admin) serve(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return refusal(http.StatusMethodNotAllowed, "method %s is not accepted; use %s", r.Method, strings.Join(allowed, " or "))
 	}
+	if err := operatorpage.CheckOrigin(r); err != nil {
+		return refusal(http.StatusForbidden, "%w", err)
+	}
 	answer, err := handle(r, liveQueues())
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	return json.NewEncoder(w).Encode(answer)
 }
 

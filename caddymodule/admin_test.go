@@ -179,7 +179,12 @@ func TestAdminRefuses(t *testing.T) {
 		code               int
 		want               string
 	}{
-		{"GET", "/intilery/", "", 404, "use /intilery/status"},
+		{"POST", "/intilery/", "", 404, "use /intilery/status"},
+		{"GET", "/intilery/static/", "", 404, "use /intilery/status"},
+		{"GET", "/intilery/static/index.html", "", 404, "use /intilery/status"},
+		{"GET", "/intilery/live?since=x", "", 400, "use the time of a sample"},
+		{"GET", "/intilery/captures?id=-1", "", 400, "use the id of a capture"},
+		{"GET", "/intilery/captures?events=yes", "", 400, "use true or false"},
 		{"GET", "/intilery/stats", "", 404, "use /intilery/status"},
 		{"POST", "/intilery/status", "", 405, "use GET"},
 		{"GET", "/intilery/erase", "", 405, "use POST"},

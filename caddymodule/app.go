@@ -141,16 +141,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionMap(repl); err != nil {
 		return err
 	}
-	dir := a.DataDir
-	if dir == "" {
-		dir = filepath.Join(caddy.AppDataDir(), "intilery")
-	}
-	dir, err := repl.ReplaceOrErr(dir, true, true)
+	dir, err := a.dataDir(repl)
 	if err != nil {
-		return fmt.Errorf("data_dir %s: %w; use a path, or a placeholder such as {env.NAME} that has a value", a.DataDir, err)
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return fmt.Errorf("data_dir %s: %w", a.DataDir, err)
+		return err
 	}
 	if err := a.provisionKeys(repl); err != nil {
 		return err
@@ -166,6 +159,22 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.dir = dir
 	return registerMetrics(ctx.GetMetricsRegistry(), queueCollector{})
+}
+
+// dataDir returns the absolute path of the queue's directory.
+func (a *App) dataDir(repl *caddy.Replacer) (string, error) {
+	dir := a.DataDir
+	if dir == "" {
+		dir = filepath.Join(caddy.AppDataDir(), "intilery")
+	}
+	dir, err := repl.ReplaceOrErr(dir, true, true)
+	if err != nil {
+		return "", fmt.Errorf("data_dir %s: %w; use a path, or a placeholder such as {env.NAME} that has a value", a.DataDir, err)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", fmt.Errorf("data_dir %s: %w", a.DataDir, err)
+	}
+	return dir, nil
 }
 
 // provisionMap replaces placeholders and checks that the destinations are there.
@@ -236,6 +245,7 @@ func (a *App) Start() error {
 		cancel() // Stop is not called
 		return err
 	}
+	a.queue.history.Start(a.queue.look)
 	for _, t := range a.tags {
 		t.Start()
 	}

@@ -215,3 +215,27 @@ func TestHandoffDropsTargetedFields(t *testing.T) {
 		t.Errorf("header %v", got)
 	}
 }
+
+// A page that a script fetches and the app names is counted each time, also when the
+// browser has it: it must ask, and is answered with 304.
+func TestFetchedPageIsRevalidated(t *testing.T) {
+	r := newRig(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "page.html"), []byte("<h1>page</h1>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.serve("intilery\nroot " + dir + "\nfile_server\nheader /page.html Intilery-Page Named")
+	r.get("/page.html") // a fetch mints no ID
+	fetch := headers("Sec-Fetch-Dest", "empty", "Sec-Fetch-Mode", "cors")
+	first := r.get("/page.html", fetch)
+	if got := first.Header.Get("Cache-Control"); got != "no-cache" {
+		t.Errorf("fetched: Cache-Control %q", got)
+	}
+	again := r.get("/page.html", fetch, header("If-None-Match", first.Header.Get("Etag")))
+	if again.StatusCode != http.StatusNotModified {
+		t.Errorf("fetched again: %d", again.StatusCode)
+	}
+	if got := paths(r.calls(3)); got != "/page.html /page.html /page.html" {
+		t.Errorf("events %s", got)
+	}
+}

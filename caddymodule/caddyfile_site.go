@@ -194,7 +194,7 @@ func (c *Consent) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "cookie":
 			args := d.RemainingArgs()
 			if len(args) != 2 {
-				return d.Errf("consent cookie: %d values; use cookie <name> <regexp>", len(args))
+				return d.Errf("consent cookie: %s; use cookie <name> <regexp>", plural(uint64(len(args)), "value"))
 			}
 			c.Cookie = &ConsentCookie{Name: args[0], Granted: args[1]}
 			if err := c.Cookie.check(); err != nil && !hasPlaceholder(args[0]) && !globalPlaceholders.MatchString(args[1]) {

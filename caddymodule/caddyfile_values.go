@@ -28,8 +28,11 @@ func (o options) once(d *caddyfile.Dispenser, repeatable ...string) error {
 func argument(d *caddyfile.Dispenser, value *string) error {
 	option := d.Val()
 	args := d.RemainingArgs()
-	if len(args) != 1 || args[0] == "" {
-		return d.Errf("%s: %d values; use exactly one", option, len(args))
+	switch {
+	case len(args) != 1:
+		return d.Errf("%s: %s; use exactly one", option, plural(uint64(len(args)), "value"))
+	case args[0] == "":
+		return d.Errf("%s: the value is empty; use text, or a placeholder that has a value", option)
 	}
 	*value = args[0]
 	return nil

@@ -202,7 +202,7 @@ func (c *Collect) check() error {
 	case c.MaxEvent < minMaxBody || c.MaxEvent > defaultMaxEvent:
 		return notAccepted("collect max_event", c.MaxEvent, humanize.IBytes(minMaxBody)+" to "+humanize.IBytes(defaultMaxEvent))
 	case !(c.Rate > 0) || math.IsInf(c.Rate, 0):
-		return notAccepted("collect rate", c.Rate, "events a second above zero")
+		return notAccepted("collect rate", c.Rate, "events per second above zero")
 	case c.Burst < 1:
 		return notAccepted("collect rate", c.Burst, "a burst of 1 or more")
 	case c.Clock != clockCorrect && c.Clock != clockKeep:
@@ -246,13 +246,13 @@ func checkCollectKey(option, key string) error {
 //		tag        next|classic|<directory>|<url> [<file name>]
 //		max_body   <size>
 //		max_event  <size>
-//		rate       <events a second> [<burst>]
+//		rate       <events per second> [<burst>]
 //		clock      correct|keep
 //	}
 func (c *Collect) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 {
-		return d.Errf("collect: %d values; use collect <path> { ... }, with a path of your own choice", len(args))
+		return d.Errf("collect: %s; use collect <path> { ... }, with a path of your own choice", plural(uint64(len(args)), "value"))
 	}
 	if c.Path = args[0]; !hasPlaceholder(c.Path) {
 		if err := checkCollectPath(c.Path); err != nil {
@@ -285,7 +285,7 @@ func (c *Collect) unmarshalOption(d *caddyfile.Dispenser) error {
 	case "tag":
 		args := d.RemainingArgs()
 		if len(args) != 1 && len(args) != 2 {
-			return d.Errf("tag: %d values; use tag next, classic, <directory> or <url>, and a file name if you like", len(args))
+			return d.Errf("tag: %s; use tag next, classic, <directory> or <url>, and optionally a file name", plural(uint64(len(args)), "value"))
 		}
 		c.Tag = args[0]
 		if len(args) == 2 {
@@ -308,11 +308,11 @@ func (c *Collect) unmarshalOption(d *caddyfile.Dispenser) error {
 func (c *Collect) unmarshalRate(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) != 1 && len(args) != 2 {
-		return d.Errf("rate: %d values; use rate <events a second> [<burst>]", len(args))
+		return d.Errf("rate: %s; use rate <events per second> [<burst>]", plural(uint64(len(args)), "value"))
 	}
 	var err error
 	if c.Rate, err = strconv.ParseFloat(args[0], 64); err != nil || !(c.Rate > 0) || math.IsInf(c.Rate, 0) {
-		return d.Errf("rate: %q is not accepted; use events a second above zero", args[0])
+		return d.Errf("rate: %q is not accepted; use events per second above zero", args[0])
 	}
 	if len(args) == 2 {
 		if c.Burst, err = strconv.Atoi(args[1]); err != nil || c.Burst < 1 {

@@ -24,11 +24,11 @@ func init() {
 Looks after the events on their way to Intilery: what waits, what was refused
 for good, and what must be forgotten; and after a site's identity cookies.
 
-All but 'doctor', 'salvage', 'fleet plan', and 'dead-letters list' with --data-dir, talk
+All but 'check', 'doctor', 'salvage', 'fleet plan', and 'dead-letters list' with --data-dir, talk
 to the Caddy that runs, at its admin API, '` + caddy.DefaultAdminListen + `' unless --address or --config says
 otherwise. Their exit code is 0 when all was done, and 1 when it was not.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(statusCommand(), deadLettersCommand(), eraseCommand(), salvageCommand(), doctorCommand(), fleetCommand())
+			cmd.AddCommand(statusCommand(), deadLettersCommand(), eraseCommand(), salvageCommand(), doctorCommand(), checkCommand(), fleetCommand(), pageCommand())
 		},
 	})
 }

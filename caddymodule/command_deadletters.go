@@ -110,7 +110,7 @@ func offlineDeadLetters(dir string, keyFiles []string, query url.Values, limit i
 	if _, err := os.Stat(dir); err != nil {
 		return list, err
 	}
-	if forwarder.InUse(dir) {
+	if used, _ := forwarder.InUse(dir); used { // if that is not known, they are read, or cannot be
 		return list, inUse(dir)
 	}
 	found, err := forwarder.ReadDeadLetters(dir, keys, filter, limit)

@@ -62,11 +62,12 @@ could be read, or when events are encrypted with a key that was not given.`,
 			if err = errors.Join(err, out.Flush()); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d events in %d blocks of %d segments; %d missing, %d damaged places\n",
-				report.Records, report.Blocks, report.Segments, report.Missing, report.Damaged)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s in %s of %s; %d missing, %s\n",
+				plural(report.Records, "event"), plural(uint64(report.Blocks), "block"), plural(uint64(report.Segments), "segment"),
+				report.Missing, plural(uint64(report.Damaged), "damaged place"))
 			switch {
 			case report.Encrypted > 0:
-				return fmt.Errorf("%d blocks are encrypted with a key that was not given; use --encryption-key", report.Encrypted)
+				return fmt.Errorf("encrypted with a key that was not given: %s; use --encryption-key", plural(uint64(report.Encrypted), "block"))
 			case report.Records == 0:
 				return fmt.Errorf("%s holds no event that can be read", dir)
 			}

@@ -161,8 +161,8 @@ func TestCommandsOffline(t *testing.T) {
 	}{
 		{[]string{"dead-letters", "list", "--data-dir", data}, "dead letters are encrypted with a key that is not configured"},
 		{[]string{"dead-letters", "list", "--data-dir", data, "--encryption-key", other}, "dead letters are encrypted with a key that is not configured"},
-		{[]string{"salvage", data}, "encrypted with a key that was not given; use --encryption-key"},
-		{[]string{"salvage", data, "--encryption-key", other}, "encrypted with a key that was not given; use --encryption-key"},
+		{[]string{"salvage", data}, "encrypted with a key that was not given: "},
+		{[]string{"salvage", data, "--encryption-key", other}, "encrypted with a key that was not given: "},
 		{[]string{"salvage", data, "--encryption-key", filepath.Join(data, "audit.jsonl")}, "no such file"},
 		{[]string{"salvage", t.TempDir()}, "holds no event that can be read"},
 		{[]string{"salvage", filepath.Join(data, "nowhere")}, "no such file"},

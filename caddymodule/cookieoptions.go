@@ -45,12 +45,14 @@ type Cookie struct {
 	// Default: 365d.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
-	// The age at which a document renews the cookies. Default: 24h.
+	// The age at which a document renews the cookies, from 1s to half of
+	// restore_after. Default: 24h, or a quarter of restore_after if that is less.
 	RenewAfter caddy.Duration `json:"renew_after,omitempty"`
 
 	// How long a visitor must have been away for a missing readable cookie to
-	// be restored from the keeper; sooner, it is taken as a reset. Default:
-	// 168h, after which WebKit removes what a script wrote.
+	// be restored from the keeper; sooner, it is taken as a reset. From 1h
+	// to max_age. Default: 168h, after which WebKit removes what a script wrote,
+	// or max_age if that is less.
 	RestoreAfter caddy.Duration `json:"restore_after,omitempty"`
 
 	// The SameSite attribute: `lax` or `none`. Default: `lax`.

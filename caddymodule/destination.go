@@ -133,7 +133,7 @@ func (d *Destination) texts() []textOption {
 
 func checkDestinationName(name string) error {
 	if !destinationName.MatchString(name) {
-		return notAccepted("destination name", name, "up to 32 of a-z, 0-9, _ and -")
+		return notAccepted("destination name", name, "up to 32 of a-z, 0-9, _ and -, of which the first is a letter or a digit")
 	}
 	return nil
 }

@@ -192,8 +192,9 @@ func (x *exchange) respond(status int, h http.Header, taken http.Header, body []
 	}
 	page := navigation.IsPage(status, h, body)
 	// A script that fetches the next page of a single-page app cannot be told
-	// from one that fetches a part, so that the app must name it.
-	x.fetched = app.Page.Given && x.facts.Fetch() && status == http.StatusOK && page
+	// from one that fetches a part, so that the app must name it. A page that the
+	// browser has already is asked for with a condition, and answered with 304.
+	x.fetched = app.Page.Given && x.facts.Fetch() && (status == http.StatusOK || status == http.StatusNotModified) && page
 	if !speaks && !navigated && !x.fetched {
 		return
 	}
@@ -214,7 +215,7 @@ func (x *exchange) respond(status int, h http.Header, taken http.Header, body []
 	})
 	x.id = out.Identity
 	x.metrics().identities[x.id.Reason].Inc()
-	if paged && navigated && x.id.Consented && x.h.Revalidate != revalidateOff {
+	if paged && x.id.Consented && x.h.Revalidate != revalidateOff {
 		httpcache.Revalidate(h)
 	}
 	if len(out.Cookies) > 0 {

@@ -225,7 +225,7 @@ func (d *Destination) checkNoNodes() error {
 	if d.Nodes == 0 {
 		return nil
 	}
-	return fmt.Errorf("nodes: %d is of no use with fleet, where each lane has its part of rate and burst, whichever server sends it; remove nodes", d.Nodes)
+	return fmt.Errorf("nodes: %d cannot be used with fleet, where each lane has its part of rate and burst, whichever server sends it; remove nodes", d.Nodes)
 }
 
 // loopback reports whether all servers are on this machine, as a test's are.

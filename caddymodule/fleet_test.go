@@ -138,7 +138,7 @@ func TestFleetErrors(t *testing.T) {
 		{"keep beyond max_age", `"keep": "10m"}, "max_age": "10m", "map": {`, "fleet keep: 10m0s is not accepted; use less than max_age, which is 10m0s"},
 		{"default of keep beyond max_age", `"create": "on"}, "max_age": "1m", "map": {`, "fleet keep: 5m0s is not accepted; use less than max_age, which is 1m0s"},
 		{"name by placeholder", `"name": "{env.BAD_NAME}"`, `fleet name: "IQ_test" is not accepted; use up to 32 letters, digits and hyphens`},
-		{"nodes", `"create": "on"}, "destinations": {"d": {"client_id": "a", "auth_token": "t", "nodes": 2}`, "destination d: nodes: 2 is of no use with fleet, where each lane has its part of rate and burst"},
+		{"nodes", `"create": "on"}, "destinations": {"d": {"client_id": "a", "auth_token": "t", "nodes": 2}`, "destination d: nodes: 2 cannot be used with fleet, where each lane has its part of rate and burst"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			options := tt.options

@@ -89,6 +89,18 @@ func (h *Handler) metricsOf(r *http.Request) *serverMetrics {
 	for _, reason := range cookie.Reasons() {
 		m.identities[reason] = identities.WithLabelValues(reason.String())
 	}
+	// These are seldom and few: of a series that begins at 1, Prometheus does not see
+	// the increase.
+	for counter, values := range map[*prometheus.CounterVec][]string{
+		m.ignored: {"cache_hit", "speculative", "bot", "no_consent", consentNotShown, "deferred_event", "no_identity", "no_destination"},
+		m.proxies: {string(proxyUntrusted), string(proxyUnixSocket), string(proxyNoClientIP), string(proxyNoScheme),
+			string(proxyScheme), string(proxyNoViewer)},
+		m.links: {linkDropped, linkRefused, linkKept, linkHandedOver},
+	} {
+		for _, value := range values {
+			counter.WithLabelValues(value)
+		}
+	}
 	h.metrics.Store(m)
 	return m
 }
@@ -110,12 +122,20 @@ func curried(vec *prometheus.CounterVec, labels prometheus.Labels) *prometheus.C
 	return vec
 }
 
-func registerMetrics(registry *prometheus.Registry, more ...prometheus.Collector) error {
-	for _, c := range append([]prometheus.Collector{
+// siteCollectors are all of siteMetrics.
+func siteCollectors() []prometheus.Collector {
+	return []prometheus.Collector{
 		siteMetrics.identities, siteMetrics.keepers, siteMetrics.rejected, siteMetrics.ignored, siteMetrics.gated,
 		siteMetrics.links, siteMetrics.proxies, siteMetrics.panics, siteMetrics.withdrawals,
 		siteMetrics.collected, siteMetrics.refused, siteMetrics.withheld,
-	}, more...) {
+	}
+}
+
+func registerMetrics(registry *prometheus.Registry, more ...prometheus.Collector) error {
+	for _, outcome := range []string{"erased", "unneeded", "failed", "overflow"} {
+		siteMetrics.withdrawals.WithLabelValues(outcome) // see metricsOf
+	}
+	for _, c := range append(siteCollectors(), more...) {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/intilery/caddy-intilery/caddymodule/internal/operatorpage"
 	"github.com/intilery/caddy-intilery/forwarder"
 )
 
@@ -20,18 +21,27 @@ type pooled struct {
 	reported *reported
 	intake   *intake
 	tally    *tally
+	captures *operatorpage.Captures
+	history  *operatorpage.History
 
 	bodies, relayed *bodies // of the endpoint's public senders, and of servers
 	views           *views
 }
 
 func newPooled(f *forwarder.Forwarder) pooled {
-	return pooled{Forwarder: f, awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), tally: newTally(), bodies: newBodies(), relayed: newBodies(), views: &views{capture: f.Capture}}
+	captures := new(operatorpage.Captures)
+	f.Observe(captures)
+	return pooled{
+		Forwarder: f, captures: captures, history: new(operatorpage.History),
+		awaiting: new(awaitingPages), reported: new(reported), intake: newIntake(), tally: newTally(),
+		bodies: newBodies(), relayed: newBodies(), views: &views{capture: f.Capture},
+	}
 }
 
 // Destruct closes the forwarder when the last configuration that uses it is
 // gone. Cleanup may be the last that a process does, so it is bounded.
 func (p pooled) Destruct() error {
+	p.history.Stop()
 	p.views.flush()
 	return p.Close()
 }

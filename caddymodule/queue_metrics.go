@@ -127,7 +127,28 @@ func (s samples) put(m queueMetric, value float64, labels ...string) {
 	s[sample{m, strings.Join(labels, labelSeparator)}] += value
 }
 
+// The label values of counters that rise seldom. Their series are there from the
+// start, at 0: of a series that begins at 1, Prometheus does not see the increase.
+var (
+	lossCauses = []queue.LossCause{
+		forwarder.LostTooLarge, forwarder.LostInvalid, forwarder.LostClosed, forwarder.LostUnreadable, forwarder.LostUnknown,
+		forwarder.LostBroker, queue.LostMissing, queue.LostCorrupt, queue.LostMaxSize, queue.LostExpired, queue.LostShutdown,
+	}
+	shedCauses = []queue.ShedCause{
+		queue.ShedBufferFull, queue.ShedNotOpen, queue.ShedDiskFull, queue.ShedQuota, queue.ShedInodes, queue.ShedDiskError,
+		queue.ShedMaxSize,
+	}
+)
+
 func (s samples) add(st forwarder.Stats) {
+	for _, cause := range lossCauses {
+		s.put(eventsLost, 0, string(cause))
+	}
+	for _, cause := range shedCauses {
+		for _, t := range []event.Type{event.Page, event.Track, event.Identify} {
+			s.put(eventsShed, 0, t.String(), string(cause))
+		}
+	}
 	for name, d := range st.Destinations {
 		s.byType(eventsCaptured, d.Captured, name)
 		s.byType(eventsAcknowledged, d.Acknowledged, name)

@@ -62,7 +62,7 @@ func (a *App) provisionQueue(repl *caddy.Replacer) error {
 		}
 	}
 	if a.SyncInterval != 0 && a.Sync != "interval" {
-		return fmt.Errorf("sync_interval: %v is of no use with sync %q; use it with interval", time.Duration(a.SyncInterval), a.Sync)
+		return fmt.Errorf("sync_interval: %v has no effect with sync %q; use it with interval", time.Duration(a.SyncInterval), a.Sync)
 	}
 	for _, given := range []struct {
 		option  string

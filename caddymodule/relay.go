@@ -199,7 +199,7 @@ func parseRelay(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (re *Relay) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if args := d.RemainingArgs(); len(args) > 1 {
-		return d.Errf("intilery_relay: %d values; use intilery_relay [<destination>]", len(args))
+		return d.Errf("intilery_relay: %s; use intilery_relay [<destination>]", plural(uint64(len(args)), "value"))
 	} else if len(args) == 1 {
 		re.Destination = args[0]
 	}

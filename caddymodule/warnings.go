@@ -40,7 +40,7 @@ func (x *exchange) contained(v any) {
 	h := x.h
 	x.metrics().panics.Inc()
 	h.panicLog.Do(func() {
-		h.logger.Error("a fault in intilery was contained; the response was served without it, please report this",
+		h.logger.Error("a fault in intilery was contained; the response was served without it; please report this",
 			zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 	})
 }

@@ -62,6 +62,7 @@ func (q *withdrawals) add(anonymousID string) {
 // another one.
 func (h *Handler) withdrawn(w cookie.Withdrawn) {
 	h.app.queue.views.drop(w.AnonymousID, "")
+	h.app.queue.captures.Drop(w.AnonymousID)
 	h.erasing.add(w.AnonymousID)
 }
 

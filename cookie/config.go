@@ -119,7 +119,7 @@ func (c Config) Validate() error {
 		return err
 	}
 	if c.Name == c.KeeperName+deferralSuffix || c.UserName == c.KeeperName+deferralSuffix {
-		return refused("keeper_name", c.KeeperName, "a name that makes "+c.KeeperName+deferralSuffix+" no other cookie of this site")
+		return refused("keeper_name", c.KeeperName, "a name for which "+c.KeeperName+deferralSuffix+" is not one of the other cookies")
 	}
 	if c.KeeperName == c.Name {
 		return refused("keeper_name", c.KeeperName, "a name other than that of the readable cookie")

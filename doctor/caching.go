@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/intilery/caddy-intilery/internal/httpcache"
+	"github.com/intilery/caddy-intilery/internal/terminal"
 )
 
 // caching judges whether caches may store our cookies and hand them to others.
@@ -69,7 +70,7 @@ func storableBy(a answer, e *examination) string {
 		}
 		alone := http.Header{name: a.header[name]}
 		if httpcache.SharingOf(http.MethodGet, a.status, alone, e.now) == httpcache.Shared {
-			return name + ": " + shorten(strings.Join(a.header[name], ", "), maxShown/2)
+			return name + ": " + terminal.Shorten(strings.Join(a.header[name], ", "), maxShown/2)
 		}
 	}
 	return ""

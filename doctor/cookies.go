@@ -114,7 +114,7 @@ func (e *examination) nextVisits(v *visits, ours ownCookies) {
 			}
 			set++
 			if same(c, ours.keeper) || same(c, ours.readable) {
-				e.report.add(problem, topic, fix, "another new visitor got the same cookies: a cache gives one visitor's to all")
+				e.report.add(problem, topic, fix, "another new visitor got the same cookies: a cache gives one visitor's cookies to all")
 				return
 			}
 		}

@@ -47,7 +47,7 @@ func (e *examination) dns(ctx context.Context, site, page string) (capped bool) 
 	if site == page {
 		if severalNetworks(siteNets) {
 			e.report.add(note, topic, "let all addresses of the host share their first 16 bits (IPv4) or 64 bits (IPv6)",
-				"%s has addresses in several networks (%s): Safari may cap to seven days what fetched answers set; documents are not affected",
+				"%s has addresses in several networks (%s): Safari may cap at seven days the cookies that fetched responses set; documents are not affected",
 				site, networkNames(siteNets))
 			return false
 		}

@@ -43,12 +43,12 @@ func (e *examination) endpoint(ctx context.Context, v *visits, site, page *url.U
 		base: &url.URL{Scheme: doc.url.Scheme, Host: doc.url.Host, Path: strings.TrimRight(e.collect.Path, "/")},
 	}
 	if word := listedWord(c.base.Path); word != "" {
-		e.report.add(note, "endpoint path", "choose a path that says nothing, and that no other site has",
+		e.report.add(note, "endpoint path", "choose a path that does not hint at analytics, and that no other site uses",
 			"blockers' lists have many rules with the word %s", word)
 	}
 	if host := hostOf(c.base); host != hostOf(page) {
 		e.report.add(note, "endpoint host", "give the endpoint to the host of the pages",
-			"pages of %s send to %s: lists name hosts too, and browsers ask before they send", hostOf(page), host)
+			"pages of %s send to %s: blockers' lists name hosts too, and browsers send a preflight request first", hostOf(page), host)
 	}
 	if !c.isThere() {
 		return ctx.Err()
@@ -72,7 +72,7 @@ func (c *client) isThere() bool {
 	}
 	switch r, ok := replyOf(a); {
 	case !ok:
-		c.report.add(problem, topic, fixEndpoint, "there is none at this path: a POST request is answered %d, %q", a.status, a.header.Get("Content-Type"))
+		c.report.add(problem, topic, fixEndpoint, "there is none at this path: a POST request is answered with %d, %q", a.status, a.header.Get("Content-Type"))
 		return false
 	case r.Error != "missing_key":
 		c.refused(topic, a.status, r.Error)
@@ -87,7 +87,7 @@ var refusals = map[string]string{
 	"unknown_key":        "list it in the endpoint's key, or use the destination's own: base64 of client:account:BRAND",
 	"origin_not_allowed": fixOrigins,
 	"rate_limited":       "name the proxies in front in Caddy's trusted_proxies, because the rate is that of a client IP; or raise rate",
-	"busy":               "look again later; if it stays, clients send more than the endpoint holds in memory",
+	"busy":               "try again later; if it stays, clients send more than the endpoint holds in memory",
 	"not_durable":        "look at `caddy intilery status`: the queue takes no events at present",
 	"no_destination":     "give the site a destination that exists",
 	"no_identity":        "check what removes cookies from requests, and `cookie { pattern }`",
@@ -112,7 +112,7 @@ func (c *client) cors() {
 		const allow = "Access-Control-Allow-"
 		switch h := a.header; {
 		case a.status < 200 || a.status > 299:
-			c.report.add(problem, topic, fixOrigins, "pages of %s may not send: the browser's question is answered %d", c.origin, a.status)
+			c.report.add(problem, topic, fixOrigins, "pages of %s may not send: the browser's preflight request is answered with %d", c.origin, a.status)
 		case h.Get(allow+"Origin") != c.origin:
 			c.report.add(problem, topic, fixOrigins, "pages of %s may not send: the answer allows %q", c.origin, h.Get(allow+"Origin"))
 		case h.Get(allow+"Credentials") != "true":

@@ -124,7 +124,7 @@ func TestEndpoint(t *testing.T) {
 			"problem endpoint settings: there are none for this key", "problem test event: the endpoint refuses it: 401, unknown_key fix: list it in"}},
 		{"pages of another host", "https://www.example.com/", tagged, Endpoint{"/x7", "the-key"}, none, []string{
 			"note endpoint host: pages of www.example.com send to shop.example.com", "ok endpoint CORS: ", "ok test event: "}},
-		{"not there", shop, tagged, Endpoint{"/elsewhere", "the-key"}, none, []string{"problem endpoint: there is none at this path: a POST request is answered 200"}},
+		{"not there", shop, tagged, Endpoint{"/elsewhere", "the-key"}, none, []string{"problem endpoint: there is none at this path: a POST request is answered with 200"}},
 		{"a listed path, not there", shop, tagged, Endpoint{"/my-tracking", ""}, none, []string{
 			"note endpoint path: blockers' lists have many rules with the word track", "problem endpoint: there is none"}},
 		{"no destination", shop, tagged, Endpoint{"/x7", "the-key"}, at("POST", "t", says(503, `{"success":false,"error":"no_destination"}`)), []string{
@@ -148,7 +148,7 @@ func TestEndpoint(t *testing.T) {
 		{"no origin", "https://www.example.com/", tagged, Endpoint{"/x7", ""}, at("OPTIONS", "t", set()), []string{
 			"note endpoint host: ", `problem endpoint CORS: pages of https://www.example.com may not send: the answer allows ""`}},
 		{"an origin that is refused", "https://www.example.com/", tagged, Endpoint{"/x7", ""}, at("OPTIONS", "t", says(403, "{}")), []string{
-			"note endpoint host: ", "problem endpoint CORS: pages of https://www.example.com may not send: the browser's question is answered 403"}},
+			"note endpoint host: ", "problem endpoint CORS: pages of https://www.example.com may not send: the browser's preflight request is answered with 403"}},
 		{"no credentials", "https://www.example.com/", tagged, Endpoint{"/x7", ""}, at("OPTIONS", "t", set("Access-Control-Allow-Origin", "https://www.example.com")), []string{
 			"note endpoint host: ", "problem endpoint CORS: events of https://www.example.com come without cookies"}},
 		{"no headers", "https://www.example.com/", tagged, Endpoint{"/x7", ""}, at("OPTIONS", "t", set("Access-Control-Allow-Origin", "https://www.example.com", "Access-Control-Allow-Credentials", "true", "Access-Control-Allow-Headers", "*")), []string{
@@ -156,7 +156,7 @@ func TestEndpoint(t *testing.T) {
 		{"no script", shop, "", Endpoint{"/x7", ""}, none, []string{
 			"note endpoint script: the page loads none"}},
 		{"a script of another host", shop, `<script src="https://cdn.example.com/x7/a.js"></script><a src="/x7/b.js"></a>`, Endpoint{"/x7", ""}, none, []string{"note endpoint script: the page loads none"}},
-		{"the vendor's script path", shop, `<SCRIPT SRC="//shop.example.com/x7/analytics.js/v1/a/analytics.min.js?v=1">`, Endpoint{"/x7", ""}, none, []string{"note endpoint script: blockers' lists have many rules with the word analytic", "problem endpoint script: the page loads one that is answered 404"}},
+		{"the vendor's script path", shop, `<SCRIPT SRC="//shop.example.com/x7/analytics.js/v1/a/analytics.min.js?v=1">`, Endpoint{"/x7", ""}, none, []string{"note endpoint script: blockers' lists have many rules with the word analytic", "problem endpoint script: the page loads one that is answered with 404"}},
 		{"a script of another type", shop, tagged, Endpoint{"/x7", ""}, at("GET", "hello.js", set("Content-Type", "text/html")), []string{
 			`problem endpoint script: browsers do not run it: its type is "text/html"`}},
 		{"settings of another host", shop, tagged, Endpoint{"/x7", "the-key"}, at("GET", "v1/projects/the-key/settings", says(200, `{"integrations":{"Segment.io":{"apiHost":"app:8080/x7","protocol":"http"}}}`)), []string{

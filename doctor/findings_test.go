@@ -252,7 +252,7 @@ func TestFindings(t *testing.T) {
 			})
 		}(), []string{"problem caching: without cookies", "problem another visitor: got no cookies"}},
 		{"a cache replays the cookies", shop, cookie.Config{}, cookies(strings.Replace(readableSet, "NN", "7", 1), strings.Replace(keeperSet, "NN", "7", 1)),
-			[]string{"problem another visitor: gives one visitor's to all", "ok second visit: is known"}},
+			[]string{"problem another visitor: gives one visitor's cookies to all", "ok second visit: is known"}},
 		{"a cache replays the readable cookie", shop, cookie.Config{}, cookies(strings.Replace(readableSet, "NN", "7", 1), keeperSet), []string{"problem another visitor: same cookies"}},
 
 		{"set twice", shop, cookie.Config{}, cookies("ajs_anonymous_id=other; Path=/; Secure", readableSet, keeperSet),

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/intilery/caddy-intilery/internal/navigation"
+	"github.com/intilery/caddy-intilery/internal/terminal"
 )
 
 const (
@@ -111,7 +112,7 @@ func isTrustworthy(at *url.URL) bool { return at.Scheme == "https" || isLoopback
 func (e *examination) document(site *url.URL, first *load) {
 	doc := first.document()
 	if host := hostOf(doc.url); host != hostOf(site) {
-		e.report.add(note, "document", "examine "+shorten(doc.url.Redacted(), maxShown)+" too", "the site redirects to the host %s", host)
+		e.report.add(note, "document", "examine "+terminal.Shorten(doc.url.Redacted(), maxShown)+" too", "the site redirects to the host %s", host)
 	}
 	switch {
 	case doc.status >= 400:

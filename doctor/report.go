@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
-	"unicode"
+
+	"github.com/intilery/caddy-intilery/internal/terminal"
 )
 
 // verdict says how much a finding matters.
@@ -42,7 +42,7 @@ const maxShown = 120
 func (r *Report) add(v verdict, topic, fix, format string, args ...any) {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
-			args[i] = shorten(text, maxShown)
+			args[i] = terminal.Shorten(text, maxShown)
 		}
 	}
 	f := finding{v, topic, fmt.Sprintf(format, args...), fix}
@@ -56,6 +56,23 @@ func (r *Report) has(topic string, of ...verdict) bool {
 	return slices.ContainsFunc(r.findings, func(f finding) bool {
 		return f.topic == topic && (len(of) == 0 || slices.Contains(of, f.verdict))
 	})
+}
+
+// Finding is one thing that was seen, as text that is safe to print.
+type Finding struct {
+	Verdict string // "ok", "note" or "problem"
+	Topic   string
+	Text    string
+	Fix     string // what to do about it, "" for nothing
+}
+
+// Findings returns what was found, without the lifetimes.
+func (r *Report) Findings() []Finding {
+	out := make([]Finding, len(r.findings))
+	for i, f := range r.findings {
+		out[i] = Finding{string(f.verdict), terminal.Printable(f.topic), terminal.Printable(f.text), terminal.Printable(f.fix)}
+	}
+	return out
 }
 
 // Problems returns how many findings lose identities or events, or mix them up.
@@ -72,11 +89,11 @@ func (r *Report) Problems() (n int) {
 // line below it that says how to fix it, and a table of lifetimes by browser.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s\n\n", printable(shorten(r.site, maxAddress)))
+	fmt.Fprintf(t, "%s\n\n", terminal.Printable(terminal.Shorten(r.site, maxAddress)))
 	for _, f := range r.findings {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", f.verdict, printable(f.topic), printable(f.text))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", f.verdict, terminal.Printable(f.topic), terminal.Printable(f.text))
 		if f.fix != "" {
-			fmt.Fprintf(t, "\t\tfix: %s\n", printable(f.fix))
+			fmt.Fprintf(t, "\t\tfix: %s\n", terminal.Printable(f.fix))
 		}
 	}
 	fmt.Fprintf(t, "\nbrowser\tkeeper\treadable cookie\n")
@@ -89,31 +106,11 @@ func (r *Report) Write(w io.Writer) error {
 // maxAddress bounds an address that is printed, in characters.
 const maxAddress = 1000
 
-// printable replaces what a name server or a site could do to a terminal or to
-// its reader: control characters, and formatting ones that change the order in
-// which text is shown.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return '?'
-		}
-		return c
-	}, s)
-}
-
-// shorten cuts a text to n characters.
-func shorten(s string, n int) string {
-	for i := range s {
-		if n--; n < 0 {
-			return s[:i] + "..."
-		}
-	}
-	return s
-}
-
 // printableError is an error whose text is safe to print: net/http quotes
 // what a server sent.
 type printableError struct{ err error }
 
-func (e printableError) Error() string { return printable(shorten(e.err.Error(), maxAddress)) }
+func (e printableError) Error() string {
+	return terminal.Printable(terminal.Shorten(e.err.Error(), maxAddress))
+}
 func (e printableError) Unwrap() error { return e.err }

@@ -20,7 +20,7 @@ func (c *client) script(doc answer) {
 		return
 	}
 	if word := listedWord(below); word != "" {
-		c.report.add(note, topic, "give the script a name that says nothing, as in tag next <file name>", "blockers' lists have many rules with the word %s", word)
+		c.report.add(note, topic, "give the script a name that does not hint at analytics, as in tag next <file name>", "blockers' lists have many rules with the word %s", word)
 	}
 	a := c.ask(topic, newBrowser(), http.MethodGet, below, c.origin, nil)
 	if a == nil {
@@ -28,7 +28,7 @@ func (c *client) script(doc answer) {
 	}
 	switch kind, _, _ := mime.ParseMediaType(a.header.Get("Content-Type")); {
 	case a.status != http.StatusOK:
-		c.report.add(problem, topic, "check the file name in tag, and the status of the tag's source", "the page loads one that is answered %d", a.status)
+		c.report.add(problem, topic, "check the file name in tag, and the status of the tag's source", "the page loads one that is answered with %d", a.status)
 	case kind != "text/javascript" && kind != "application/javascript":
 		c.report.add(problem, topic, fixEndpoint, "browsers do not run it: its type is %q", a.header.Get("Content-Type"))
 	case !c.report.has(topic):

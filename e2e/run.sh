@@ -5,7 +5,8 @@
 # case fails.
 #
 #   e2e/run.sh          build ./caddy, run all cases
-#   e2e/run.sh --docs   and copy the table into docs/identity.md
+#   e2e/run.sh --docs   and copy the table into docs/identity.md, and pictures of the
+#                       pages into docs/images
 #
 # Needs Go, node 20 or newer and npm. Debian packages that are missing are
 # installed, which needs root or sudo. E2E_CADDY names another binary to test.
@@ -23,32 +24,19 @@ fail() {
 case ${1-} in
 '' | --docs) ;;
 *)
-	sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac
 
-# want <file pattern> <Debian package> notes a package whose file is missing.
-missing=
-want() {
-	# shellcheck disable=SC2086 # the pattern is to be expanded
-	ls $1 >/dev/null 2>&1 || missing="$missing $2"
-}
+. ./lib/debian.sh
 want /usr/bin/chromium chromium
 want /usr/bin/firefox-esr firefox-esr
 want /usr/bin/certutil libnss3-tools
 want '/usr/lib/*/webkit2gtk-4.*/MiniBrowser' webkit2gtk-driver
 want /usr/bin/Xvfb xvfb
 want /usr/bin/sqlite3 sqlite3
-if [ -n "$missing" ]; then
-	command -v apt-get >/dev/null || fail "these Debian packages are missing:$missing"
-	root=
-	[ "$(id -u)" = 0 ] || root=sudo
-	echo "Installing$missing ..." >&2
-	$root apt-get update -qq
-	# shellcheck disable=SC2086 # a list
-	DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
-fi
+install_missing
 
 node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || fail "node 20 or newer is needed"
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent
@@ -58,8 +46,9 @@ node_modules/.bin/esbuild tags/*.js --bundle --minify --define:global=window --o
 [ -n "${E2E_CADDY-}" ] || ../xcaddy.sh build
 
 status=0
-# SDKs of servers and of other languages, and the tag that the site serves.
-timeout 10m node --test --test-concurrency=1 clients.test.mjs tag.test.mjs || status=$?
+[ "${1-}" != --docs ] || export E2E_DOCS=1
+# SDKs of servers and of other languages, the tag that the site serves, and our pages.
+timeout 10m node --test --test-concurrency=1 clients.test.mjs tag.test.mjs sandbox.test.mjs operator.test.mjs || status=$?
 # One file after the other, so that two browsers never run at once.
 timeout "$LIMIT" node --test --test-concurrency=1 \
 	--test-reporter=spec --test-reporter-destination=stdout \

@@ -48,6 +48,7 @@ func (f *Forwarder) CaptureWith(r *queue.Receipt, name string, e *event.Event) e
 	case err != nil:
 		return d.counts.refuse(e.Class(), err)
 	}
+	f.shared.observe(name, e, rec)
 	defer f.withdrawn.capture(e.AnonymousID) // once it is in the queue: see withdrawn
 	u := unrouted{name, event.Lane(e.AnonymousID, e.UserID, lanes), e.Class(), rec, r}
 	if d != nil && f.ending.Load() {

@@ -239,7 +239,7 @@ func (d *destination) tell(tr transition, a tracking.Answer) {
 		d.log.Error("delivery is paused: "+fix(a)+"; events are kept", attrs...)
 	case MassRejection:
 		d.log.Error("delivery is paused: more than a fifth of the latest events were rejected; events are kept; "+
-			"the dead letters tell the reasons: fix what sends these events, then reload the configuration", attrs...)
+			"the dead letters have the reasons; fix what sends these events, then reload the configuration", attrs...)
 	}
 }
 
@@ -255,6 +255,6 @@ func fix(a tracking.Answer) string {
 	case a.Status >= 300 && a.Status < 400:
 		return "the endpoint redirects elsewhere, which is not followed: correct endpoint"
 	default:
-		return "the endpoint does not answer like the Intilery Tracking API: correct endpoint, or let requests to it pass"
+		return "the endpoint does not answer like the Intilery Tracking API: correct endpoint, or let requests to it through"
 	}
 }

@@ -29,6 +29,7 @@ func (f *Forwarder) Erase(ctx context.Context, who erasure.Subject) (n erasure.C
 	if err := who.Validate(); err != nil {
 		return n, err
 	}
+	defer f.shared.forget(who.Is)
 	s, done, err := f.maintain(ctx)
 	if err != nil {
 		return n, err

@@ -38,6 +38,7 @@ func (l nodeLog) Erased(lane string, at queue.Position, ids func() (anonymousID,
 
 func (l nodeLog) Erase(ctx context.Context, is func(anonymousID, userID string) bool) (map[string]queue.Position, error) {
 	l.s.queue.Drop(func(ev []byte) bool { return event.IsStored(ev) && is(event.Stored(ev).IDs()) })
+	defer l.s.forget(is)
 	if err := l.s.queue.Flush(ctx); err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func (l nodeLog) eraseLetters(is func(anonymousID, userID string) bool) error {
 	_, err := files.Purge(func(letter *deadletter.Letter) bool { return is(letter.Event.IDs()) })
 	if errors.Is(err, deadletter.ErrEncrypted) {
 		// The fleet must not wait for a key that may never come.
-		l.log.Error("a visitor was erased from the fleet, but not from the dead letters in the files of this node", "error", err)
+		l.log.Error("a visitor was erased from the fleet, but not from this node's files of dead letters", "error", err)
 		return nil
 	}
 	return err

@@ -75,6 +75,7 @@ type shared struct {
 	erasures *erasure.Register
 	fleet    *fleet.Fleet        // nil without one
 	memory   *semaphore.Weighted // of batches, in bytes
+	observer Observer            // nil without one
 	crew     crew
 	send     context.Context // of requests; ends when Close loses patience
 }

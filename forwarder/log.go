@@ -73,8 +73,9 @@ func openLog(dir string, s Settings, l *slog.Logger) eventLog {
 // ErrInUse: a running process has the queue.
 var ErrInUse = fsx.ErrLocked
 
-// InUse reports whether a running process has the queue in a data directory.
-func InUse(dir string) bool { return wal.InUse(logDir(dir)) }
+// InUse reports whether a running process has the queue in a data directory. The
+// error says why that cannot be known.
+func InUse(dir string) (bool, error) { return wal.InUse(logDir(dir)) }
 
 // Salvaged says what Salvage found.
 type Salvaged = wal.Salvaged

@@ -52,6 +52,7 @@ func (f *Forwarder) Withdraw(ctx context.Context, anonymousID string) (erased bo
 	if err := who.Validate(); err != nil {
 		return false, err
 	}
+	defer f.shared.forget(who.Is)
 	w := f.withdrawn
 	if w.has(anonymousID, f.inFleet()) {
 		return false, nil

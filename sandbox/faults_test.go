@@ -46,7 +46,7 @@ func TestFaultSpareThePage(t *testing.T) {
 	s := newTest(t, testAccount)
 	s.SetFault(Fault503)
 	for _, path := range []string{"/", "/faults", "/api/stats", "/static/app.js"} {
-		if a := do(t, s, httptest.NewRequest(http.MethodGet, path, nil)); a.status != http.StatusOK {
+		if a := do(t, s, request(http.MethodGet, path, nil)); a.status != http.StatusOK {
 			t.Errorf("%s: %d", path, a.status)
 		}
 	}
@@ -56,7 +56,7 @@ func TestFaultAPI(t *testing.T) {
 	s := newTest(t, testAccount)
 	const all = `"faults":["none","429","503","403","slow","drop"]}` + "\n"
 	post := func(body string) answer {
-		return do(t, s, httptest.NewRequest(http.MethodPost, "/faults", strings.NewReader(body)))
+		return do(t, s, request(http.MethodPost, "/faults", strings.NewReader(body)))
 	}
 	for _, f := range faults {
 		if a := post(`{"fault":"` + string(f) + `"}`); a.status != 200 || a.body != `{"fault":"`+string(f)+`",`+all {
@@ -80,7 +80,7 @@ func TestFaultAPI(t *testing.T) {
 	if s.store.currentFault() != FaultDrop {
 		t.Error("a bad request has changed the fault")
 	}
-	if a := do(t, s, httptest.NewRequest(http.MethodGet, "/faults", nil)); a.body != `{"fault":"drop",`+all {
+	if a := do(t, s, request(http.MethodGet, "/faults", nil)); a.body != `{"fault":"drop",`+all {
 		t.Errorf("GET: %s", a.body)
 	}
 }

@@ -11,9 +11,10 @@
 // It keeps everything in memory, bounded in number and bytes, forgets it with
 // the process, and derives profiles from the events it still holds. It starts
 // no goroutine. It has no login: whoever reaches the handler sees the events,
-// so it belongs on a developer's machine, not on a public address. Requests
-// that change something are refused when a browser sends them from another
-// site.
+// so it belongs on a developer's machine, not on a public address. It answers
+// only requests whose Host is localhost, a loopback address, or one that the
+// options name. Requests that change something are refused when a browser sends
+// them from another site.
 //
 // It does not run journeys, send messages or store traits anywhere, and its
 // validation is the part that the documentation states, not Intilery's own.
@@ -40,6 +41,8 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
+
+	"github.com/intilery/caddy-intilery/internal/webui"
 )
 
 const (
@@ -69,6 +72,14 @@ type Options struct {
 	// is 1000. Whatever it is, at most 16 MiB of events are remembered.
 	Keep int
 
+	// Hosts are host names or addresses, without a port, that it answers to
+	// besides localhost, *.localhost and loopback addresses.
+	Hosts []string
+
+	// Site is the URL of the site whose events are to arrive. The page links to
+	// it while it has no events. Empty links nowhere.
+	Site string
+
 	// Now is the clock. Nil is time.Now.
 	Now func() time.Time
 }
@@ -78,6 +89,8 @@ type Options struct {
 type Sandbox struct {
 	clientID, accountID, brandID, token string
 
+	hosts   []string // as canonicalHost spells them
+	site    string
 	now     func() time.Time
 	limiter *rate.Limiter
 	store   *store
@@ -110,12 +123,16 @@ func New(o Options) *Sandbox {
 		accountID: strings.ToLower(o.AccountID),
 		brandID:   strings.ToUpper(o.BrandID),
 		token:     o.Token,
+		site:      o.Site,
 		now:       o.Now,
 		limiter:   rate.NewLimiter(rate.Limit(o.Rate), o.Burst),
 		store:     newStore(o.Keep, o.Now()),
 		epoch:     uuid.NewString()[:8],
 		streams:   make(chan struct{}, maxStreams),
 		done:      make(chan struct{}),
+	}
+	for _, host := range o.Hosts {
+		s.hosts = append(s.hosts, canonicalHost(host))
 	}
 	s.routes = map[string]map[string]http.HandlerFunc{
 		"/":             {http.MethodGet: serveIndex},
@@ -132,13 +149,18 @@ func New(o Options) *Sandbox {
 // request's path. The fault "drop" ends a request by [http.ErrAbortHandler]
 // where the connection cannot be taken over (HTTP/2 and HTTP/3).
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.allowsHost(r.Host) {
+		webui.SetHeaders(w.Header())
+		writeError(w, http.StatusForbidden, hostRefusal(r.Host))
+		return
+	}
 	// The Tracking API needs no guard: a page of another site cannot send an
 	// auth-token header without a preflight, which is answered 405.
 	if path, ok := strings.CutPrefix(r.URL.Path, "/track/"); ok {
 		s.serveTracking(w, r, path)
 		return
 	}
-	setPageHeaders(w.Header())
+	webui.SetHeaders(w.Header())
 	// A developer's browser reaches this handler on localhost, and so does any
 	// site that the developer visits.
 	if err := s.guard.Check(r); err != nil {

@@ -27,8 +27,15 @@ func newTest(t testing.TB, o Options) *Sandbox {
 	return s
 }
 
+// request is one of a browser on this machine.
+func request(method, target string, body io.Reader) *http.Request {
+	r := httptest.NewRequest(method, target, body)
+	r.Host = "localhost:8081"
+	return r
+}
+
 func trackingRequest(action, body string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/track/acme/shop/SHOP/v1/"+action, strings.NewReader(body))
+	r := request(http.MethodPost, "/track/acme/shop/SHOP/v1/"+action, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Auth-Token", testToken)
 	return r
@@ -73,7 +80,7 @@ func accept(t testing.TB, s *Sandbox, action string, bodies ...string) {
 
 func getJSON(t testing.TB, s *Sandbox, path string, into any) {
 	t.Helper()
-	a := do(t, s, httptest.NewRequest(http.MethodGet, path, nil))
+	a := do(t, s, request(http.MethodGet, path, nil))
 	if a.status != http.StatusOK {
 		t.Fatalf("GET %s: %d %s", path, a.status, a.body)
 	}
@@ -107,7 +114,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/profiles", 200, ""},
 		{"DELETE", "/api/stats", 405, "GET"},
 	} {
-		r := httptest.NewRequest(tc.method, "/", nil)
+		r := request(tc.method, "/", nil)
 		r.URL.Path = tc.path
 		a := do(t, s, r)
 		if a.status != tc.status || a.header.Get("Allow") != tc.allow {
@@ -125,8 +132,8 @@ func TestCrossSiteRequestsChangeNothing(t *testing.T) {
 		func(h http.Header) { h.Set("Origin", "https://evil.example") },
 	}
 	for i, mark := range forbidden {
-		post := httptest.NewRequest(http.MethodPost, "/faults", strings.NewReader(`{"fault":"503"}`))
-		del := httptest.NewRequest(http.MethodDelete, "/api/events", nil)
+		post := request(http.MethodPost, "/faults", strings.NewReader(`{"fault":"503"}`))
+		del := request(http.MethodDelete, "/api/events", nil)
 		for _, r := range []*http.Request{post, del} {
 			mark(r.Header)
 			if a := do(t, s, r); a.status != http.StatusForbidden {
@@ -141,7 +148,7 @@ func TestCrossSiteRequestsChangeNothing(t *testing.T) {
 		t.Errorf("%d events left", n)
 	}
 
-	same := httptest.NewRequest(http.MethodPost, "/faults", strings.NewReader(`{"fault":"503"}`))
+	same := request(http.MethodPost, "/faults", strings.NewReader(`{"fault":"503"}`))
 	same.Header.Set("Sec-Fetch-Site", "same-origin")
 	if a := do(t, s, same); a.status != http.StatusOK || s.store.currentFault() != Fault503 {
 		t.Errorf("the page's own request: %d, fault %q", a.status, s.store.currentFault())
@@ -176,7 +183,7 @@ func TestJSONAPI(t *testing.T) {
 			t.Errorf("%q: events %v, want %v", query, got, want)
 		}
 	}
-	if a := do(t, s, httptest.NewRequest(http.MethodDelete, "/api/events", nil)); a.status != http.StatusNoContent {
+	if a := do(t, s, request(http.MethodDelete, "/api/events", nil)); a.status != http.StatusNoContent {
 		t.Errorf("DELETE: %d", a.status)
 	}
 	var stats Stats

@@ -33,8 +33,9 @@ type (
 		Raw     string `json:"raw"`
 	}
 	stateMessage struct {
-		Fault Fault `json:"fault"`
-		Stats Stats `json:"stats"`
+		Fault Fault  `json:"fault"`
+		Stats Stats  `json:"stats"`
+		Site  string `json:"site,omitempty"`
 	}
 )
 
@@ -65,7 +66,7 @@ func (s *Sandbox) serveStream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := &streamWriter{w: w, rc: http.NewResponseController(w), epoch: s.epoch}
+	out := &streamWriter{w: w, rc: http.NewResponseController(w), epoch: s.epoch, site: s.site}
 	// The connection may be used again after this response.
 	defer func() { _ = out.rc.SetWriteDeadline(time.Time{}) }()
 
@@ -139,6 +140,7 @@ type streamWriter struct {
 	w     io.Writer
 	rc    *http.ResponseController
 	epoch string
+	site  string
 	err   error
 }
 
@@ -159,7 +161,7 @@ func (o *streamWriter) update(u update) {
 		e := u.entries[i].event()
 		o.message("call", u.entries[i].version, callMessage{Event: e, Context: string(e.Context), Raw: string(e.Raw)})
 	}
-	o.message("state", u.version, stateMessage{Fault: u.fault, Stats: u.stats})
+	o.message("state", u.version, stateMessage{Fault: u.fault, Stats: u.stats, Site: o.site})
 }
 
 // message writes one message. JSON of encoding/json has no line break, so it

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -99,7 +98,7 @@ func open(t *testing.T, p *pipes, path, lastID string) *stream {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DialContext: p.dial}}
 	ctx, cancel := context.WithCancel(context.Background())
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://sandbox"+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +305,7 @@ func TestStreamEnds(t *testing.T) {
 			if m := st.next(); m.event != "end" {
 				t.Errorf("message %q after Close", m.event)
 			}
-			if a := do(t, s, httptest.NewRequest(http.MethodGet, "/events", nil)); a.status != http.StatusServiceUnavailable {
+			if a := do(t, s, request(http.MethodGet, "/events", nil)); a.status != http.StatusServiceUnavailable {
 				t.Errorf("a stream after Close: %d", a.status)
 			}
 			accept(t, s, "track", aTrack) // others are still answered
@@ -334,7 +333,7 @@ func TestStreamDropsSlowClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		if _, err := fmt.Fprint(conn, "GET /events HTTP/1.1\r\nHost: sandbox\r\n\r\n"); err != nil {
+		if _, err := fmt.Fprint(conn, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -362,7 +361,7 @@ func TestStreamLimit(t *testing.T) {
 		for i := range streams {
 			streams[i] = open(t, p, "/events", "")
 		}
-		if a := do(t, s, httptest.NewRequest(http.MethodGet, "/events", nil)); a.status != http.StatusServiceUnavailable {
+		if a := do(t, s, request(http.MethodGet, "/events", nil)); a.status != http.StatusServiceUnavailable {
 			t.Errorf("one stream more: %d", a.status)
 		}
 		for _, st := range streams {

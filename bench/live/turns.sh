@@ -18,7 +18,7 @@ cp live/*_test.go "$dir/tree/bench/live/"
 go test -c -o "$dir/now" ./live
 (cd "$dir/tree/bench" && go test -c -o "$dir/then" ./live)
 for _ in $(seq "$rounds"); do
-	for which in then now; do
+	for which in "then" now; do
 		"$dir/$which" -test.run '^$' -test.bench Live -test.benchtime "$time" | sed -n "s/^BenchmarkLive/$which &/p" | tee -a "$dir/out"
 	done
 done

@@ -109,7 +109,7 @@ func (m *remote) run(ctx context.Context) {
 	defer close(m.done)
 	last, err := m.cache.load(m.url)
 	if err != nil {
-		m.logger.Warn("the kept copy of the tag's script cannot be read", "error", err)
+		m.logger.Warn("the saved copy of the tag's script cannot be read", "error", err)
 	}
 	if last != nil {
 		m.current.Store(rewrite([]byte(last.Text)))
@@ -130,7 +130,7 @@ func (m *remote) run(ctx context.Context) {
 			m.current.Store(rewrite([]byte(next.Text)))
 			last = next
 			if err := m.cache.store(next); err != nil {
-				m.logger.Warn("the tag's script cannot be kept for a restart", "error", err)
+				m.logger.Warn("the tag's script cannot be saved for the next start", "error", err)
 			}
 		}
 		if err == nil {

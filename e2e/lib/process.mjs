@@ -7,8 +7,8 @@ const running = new Set();
  * Starts a program in a process group of its own. stop() ends the group, and
  * so does the end of this process.
  */
-export function start(command, args, { env = {}, stdio = 'pipe' } = {}) {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio, detached: true });
+export function start(command, args, { env = {}, cwd, stdio = 'pipe' } = {}) {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, cwd, stdio, detached: true });
   const exited = once(child, 'exit').catch(() => {});
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -35,10 +35,13 @@ export function start(command, args, { env = {}, stdio = 'pipe' } = {}) {
   };
 }
 
-// A run that is cut short must leave nothing behind: exit runs the handlers.
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => process.exit(1));
-process.on('exit', () => {
+/** Ends all that was started, so that a run that has failed can end as well. */
+export function killAll() {
   for (const pid of running) {
     try { process.kill(-pid, 'SIGKILL'); } catch { /* gone already */ }
   }
-});
+}
+
+// A run that is cut short must leave nothing behind: exit runs the handlers.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, () => process.exit(1));
+process.on('exit', killAll);

@@ -8,17 +8,11 @@ import { servedTags } from '../cases/servedtag.mjs';
 import { serviceWorkers } from '../cases/serviceworker.mjs';
 import { speculations } from '../cases/speculation.mjs';
 import { visits } from '../cases/visit.mjs';
-import { Case, Circumstance, ours } from './case.mjs';
+import { Case, ours } from './case.mjs';
 import { startStack } from './stack.mjs';
-import { UNSTEADY } from './table.mjs';
+import { steadily } from './steady.mjs';
 
 const cases = [...visits, ...returns, ...speculations, ...consents, ...crossSites, ...serviceWorkers, ...cachings, ...servedTags];
-
-// A case fails with its second failure, since a browser is not ours to steady;
-// one that passes after the first is reported as unsteady. It also fails when the
-// browser's own circumstances have ended it three times.
-const FAILURES = 2;
-const CIRCUMSTANCES = 3;
 
 async function once(t, run, c) {
   try {
@@ -51,17 +45,8 @@ export function suite(Browser) {
     for (const tag of ['classic', 'next']) {
       describe(tag, () => {
         for (const { name, run, skip } of cases) {
-          test(name, { skip: skip?.(Browser, tag) || false, timeout: 90_000 }, async (t) => {
-            for (let failures = 0, circumstances = 0; ;) {
-              try {
-                return await once(t, run, new Case({ stack, browser, tag }));
-              } catch (err) {
-                const circumstance = err instanceof Circumstance;
-                if (circumstance ? ++circumstances === CIRCUMSTANCES : ++failures === FAILURES) throw err;
-                t.diagnostic(`${circumstance ? 'again' : UNSTEADY}: ${err.message}`);
-              }
-            }
-          });
+          test(name, { skip: skip?.(Browser, tag) || false, timeout: 90_000 },
+            (t) => steadily(t, () => once(t, run, new Case({ stack, browser, tag }))));
         }
       });
     }

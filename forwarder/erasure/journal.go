@@ -59,7 +59,7 @@ func (j *journal) read() (list []*tombstone, err error) {
 	return list, err
 }
 
-var errDamaged = errors.New("lines that are no tombstones")
+var errDamaged = errors.New("lines that are not tombstones")
 
 // intact reports whether the file has what was written to it: somebody may have
 // removed it.

@@ -94,7 +94,7 @@ func (r *Register) loadLocked() error {
 		if err := r.file.replace(all); err != nil {
 			return fmt.Errorf("write the erasures: %w", errors.Join(err, os.Rename(aside, r.file.path)))
 		}
-		r.log.Error("the list of erasures is damaged: repeat those of the last days", "set_aside", aside, "error", err)
+		r.log.Error("the list of erasures is damaged; repeat the erasures of the last days", "set_aside", aside, "error", err)
 	}
 	r.setLocked(all)
 	r.loaded.Store(true)
@@ -228,7 +228,7 @@ func (r *Register) Retire(cursor func(lane string) (at queue.Position, known boo
 		return
 	}
 	if err := r.file.replace(left); err != nil {
-		r.log.Warn("an erasure that is done cannot be taken off the list", "error", err)
+		r.log.Warn("a finished erasure cannot be removed from the list", "error", err)
 		return
 	}
 	r.setLocked(left)

@@ -6,9 +6,10 @@ package event
 type Visitor [2]uint64
 
 // Visitor returns whom the event is about.
-func (s Stored) Visitor() Visitor {
-	anonymousID, userID := s.IDs()
-	var v Visitor
+func (s Stored) Visitor() Visitor { return VisitorOf(s.IDs()) }
+
+// VisitorOf returns the visitor with these IDs; either may be empty.
+func VisitorOf(anonymousID, userID string) (v Visitor) {
 	if len(anonymousID) > 0 {
 		v[0] = hash64('a', anonymousID)
 	}

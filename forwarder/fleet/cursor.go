@@ -31,7 +31,7 @@ type cursor struct {
 var errTakenOver = errors.New("another node has taken the lane")
 
 // errRolledBack: see cursor.rolledBack.
-var errRolledBack = errors.New("the broker has lost events of it that were delivered, and new ones may have their sequences; it is delivered again from its beginning")
+var errRolledBack = errors.New("the broker has lost delivered events of this lane, and new ones may reuse their sequences; the lane is delivered again from its beginning")
 
 func (c *cursor) key() string { return laneKey(cursorPrefix, c.lane) }
 

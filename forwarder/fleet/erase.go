@@ -231,7 +231,7 @@ func (f *Fleet) apply(watch uint64, noted []entry, all map[erasure.Digest]bool) 
 }
 
 // ErrApart: the broker is out of reach, so that nothing can be asked of the fleet.
-var ErrApart = errors.New("the fleet's broker is not within reach")
+var ErrApart = errors.New("the fleet's broker cannot be reached")
 
 // eraseWait bounds how long Erase waits for the other nodes.
 const eraseWait = 15 * time.Second

@@ -111,7 +111,7 @@ func newFleet(o Options, b broker, dir string, local Log, delivery Delivery) *Fl
 // Start connects in the background.
 func (f *Fleet) Start() {
 	if err := f.b.start(); err != nil {
-		f.log.Error("the fleet's broker cannot be connected to: this node keeps its events and delivers nothing", "error", err)
+		f.log.Error("cannot connect to the fleet's broker; this node keeps its events and delivers nothing", "error", err)
 	}
 	f.work.Go(f.run)
 }

@@ -44,7 +44,7 @@ var (
 	// errConnecting is the problem until the first attempt has an outcome.
 	errConnecting = fmt.Errorf("%w: connecting", errNotReady)
 	// errUnseen is the problem until the streams have been looked at.
-	errUnseen = fmt.Errorf("%w: the streams were not looked at yet", errNotReady)
+	errUnseen = fmt.Errorf("%w: the streams have not been checked yet", errNotReady)
 )
 
 // newJetStream does no I/O. What is wrong with the options is the error of start.
@@ -81,7 +81,7 @@ func (j *jetStream) start() error {
 		nats.ErrorHandler(j.failed),
 	)
 	if j.o.Replicas == 1 {
-		j.log.Warn("fleet: one replica: what the broker's disk loses is lost")
+		j.log.Warn("fleet: replicas is 1; events are lost with the broker's disk")
 	}
 	j.wg.Go(func() { j.run(servers, options) })
 	return nil

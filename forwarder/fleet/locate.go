@@ -29,7 +29,7 @@ func (m *mover) locate(ctx context.Context) error {
 		p.At = queue.Position{} // of a log that is not there any more
 	}
 	if !m.located && m.f.ahead(m.lane, p.At) {
-		m.f.log.Error("the fleet knows more of this node's log than the log itself: it is an older copy; what it holds is handed over again", "lane", m.lane)
+		m.f.log.Error("this node's log is an older copy, since the fleet knows later events of it; all that it holds is handed over again", "lane", m.lane)
 		p.At = queue.Position{}
 	}
 	if err := m.compare(p); err != nil {
@@ -92,7 +92,7 @@ func (m *mover) wentBack(p position) {
 		"lane", m.lane, "events", m.sent.total-p.Total)
 	if p.Total < first && p.At.Compare(m.src.Acknowledged()) < 0 {
 		m.lost.broker.Add(first - p.Total)
-		m.f.log.Error("events are lost: the broker lost them after this node had let them go; see keep", "lane", m.lane, "events", first-p.Total)
+		m.f.log.Error("events are lost: the broker lost them after this node had removed them; raise keep", "lane", m.lane, "events", first-p.Total)
 	}
 	for i, k := range m.kept {
 		if k.at.Compare(p.At) > 0 {

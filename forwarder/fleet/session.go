@@ -65,7 +65,7 @@ func (s *session) renew(ctx context.Context) error {
 
 // errEarlier: the key has an earlier renewal whose answer was lost; its revision is
 // known now.
-var errEarlier = errors.New("an earlier renewal was done without an answer")
+var errEarlier = errors.New("an earlier renewal succeeded, but its answer was lost")
 
 func (s *session) write(ctx context.Context) error {
 	s.mu.Lock()

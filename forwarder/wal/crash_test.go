@@ -274,8 +274,8 @@ func TestLockHeldByAnotherProcess(t *testing.T) {
 	if err := l.Ready(); err == nil {
 		t.Error("the log says that it is held")
 	}
-	if !InUse(dir) {
-		t.Error("the directory does not count as in use")
+	if used, err := InUse(dir); !used || err != nil {
+		t.Errorf("the directory does not count as in use: %v", err)
 	}
 	in.Close()
 	if err := cmd.Wait(); err != nil {

@@ -57,7 +57,7 @@ func (w *writer) open() error {
 	}
 	for _, seg := range ld.unindexed {
 		if err := l.checkpoint.writeIndex(seg, l.opt.Keys.SealingID()); err != nil {
-			l.log.Warn("a segment's index cannot be written; it is made up again at the next start", "segment", seg.number, "error", err)
+			l.log.Warn("a segment's index cannot be written; it is rebuilt at the next start", "segment", seg.number, "error", err)
 		}
 	}
 	close(l.opened)
@@ -106,7 +106,7 @@ func (ld *loader) read() error {
 	}
 	ld.trust = state != nil && !damaged
 	if damaged {
-		ld.log.log.Error("the queue's manifest is damaged; it is made up from the segments, and some events may be sent again", "dir", dir)
+		ld.log.log.Error("the queue's manifest is damaged; it is rebuilt from the segments, and some events may be sent again", "dir", dir)
 	}
 	if state == nil {
 		state = &manifest.State{}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,11 +107,23 @@ func lockIfThere(path string) (release func(), err error) {
 	return func() { lock.Release() }, nil
 }
 
-// InUse reports whether a running log has dir.
-func InUse(dir string) bool {
-	release, err := lockIfThere(filepath.Join(dir, lockName))
-	release()
-	return err != nil
+// InUse reports whether a running log has dir. The error says why that cannot be
+// known, such as a lock file that this user may not open.
+func InUse(dir string) (bool, error) {
+	path := filepath.Join(dir, lockName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	lock, err := fsx.LockFile(path)
+	if errors.Is(err, fsx.ErrLocked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, lock.Release()
 }
 
 // salvage is one run of Salvage.

@@ -105,3 +105,17 @@ func TestSalvageStops(t *testing.T) {
 		t.Errorf("no directory: %v", err)
 	}
 }
+
+// Where the lock cannot be tried, nothing is said about it.
+func TestInUseUnknown(t *testing.T) {
+	dir := t.TempDir()
+	if used, err := InUse(dir); used || err != nil {
+		t.Errorf("no lock: %v, %v", used, err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, lockName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := InUse(dir); used || err == nil {
+		t.Errorf("a lock that cannot be opened: %v, %v", used, err)
+	}
+}

@@ -1,12 +1,12 @@
 // The page of the sandbox: the stream of events, the counters, the faults and
 // the tabs. All addresses are relative, so that it works under any path.
-import { byId, clock, el, plural } from "./dom.js";
+import { byId, clock, el, keyed, plural } from "./dom.js";
 import * as events from "./events.js";
 import * as profiles from "./profiles.js";
 
 const faultTexts = {
   429: ["Fault on: 429 Too Many Requests.", "Every tracking request is told to come back in 2 seconds."],
-  503: ["Fault on: 503 Service Unavailable.", "Every tracking request fails. The queue holds its events."],
+  503: ["Fault on: 503 Service Unavailable.", "Every tracking request fails. The queue keeps its events."],
   403: ["Fault on: 403 Forbidden.", "Every token is refused. The queue keeps everything and probes."],
   slow: ["Fault on: slow.", "Every tracking request is answered after 5 seconds."],
   drop: ["Fault on: dropped connections.", "Every tracking request is cut off without an answer."],
@@ -57,6 +57,7 @@ function flush() {
     events.trim(state.stats.keep);
     showCounters(state.stats);
     showFault(state.fault);
+    showSite(state.site);
   }
   events.refresh();
   profiles.invalidate();
@@ -92,45 +93,63 @@ function showCounters(stats) {
   byId("count-rejected").textContent = rejected.toLocaleString();
   byId("tile-rejected").dataset.some = String(rejected > 0);
   byId("rejections").hidden = rejected === 0;
-  byId("rejection-list").replaceChildren(...stats.rejected.map((r) => el("li", {},
+  keyed(byId("rejection-list"), stats.rejected, (r) => r.answer, makeRejection, fillRejection);
+}
+
+function makeRejection(r) {
+  const node = el("li", {},
     el("span", { className: "status" }, r.answer),
-    el("span", { className: "times" }, `×${r.count.toLocaleString()}`),
-    el("span", { className: "message" }, r.message),
-    clock(r.at),
-  )));
+    el("span", { className: "times" }),
+    el("span", { className: "message" }),
+    el("time"),
+  );
+  fillRejection(node, r);
+  return node;
+}
+
+function fillRejection(node, r) {
+  node.querySelector(".times").textContent = `×${r.count.toLocaleString()}`;
+  node.querySelector(".message").textContent = r.message;
+  node.querySelector("time").replaceWith(clock(r.at));
+}
+
+// showSite links to the site whose events are to come, if the sandbox knows it.
+function showSite(site) {
+  if (!site) return;
+  for (const link of document.querySelectorAll(".site")) {
+    link.setAttribute("href", site);
+    link.textContent = new URL(site).host;
+  }
 }
 
 // --- faults ---------------------------------------------------------------
 
 function showFault(fault) {
   const [title, text] = faultTexts[fault] ?? ["", ""];
-  byId("fault-banner").hidden = title === "";
+  const banner = byId("fault-banner");
+  // Its button goes with it, and must not take the focus along.
+  if (title === "" && banner.contains(document.activeElement)) byId("faults").firstElementChild.focus();
+  banner.hidden = title === "";
   if (byId("fault-title").textContent !== title) {
     byId("fault-title").textContent = title;
     byId("fault-text").textContent = text;
   }
   document.body.dataset.fault = fault;
   document.title = title ? `Fault on: ${fault} · Intilery sandbox` : "Intilery sandbox";
-  const choice = document.querySelector(`input[name="fault"][value="${CSS.escape(fault)}"]`);
-  if (choice) choice.checked = true;
+  for (const choice of byId("faults").children) choice.setAttribute("aria-pressed", String(choice.value === fault));
 }
 
 async function setFault(fault) {
-  const failed = () => {
-    byId("fault-hint").textContent = "The sandbox could not be reached. Try again.";
-    if (state) showFault(state.fault);
-  };
-  try {
-    const answer = await fetch("faults", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ fault }),
-    });
-    if (!answer.ok) return failed();
-    byId("fault-hint").textContent = "Watch the queue hold its events, then drain.";
-  } catch {
-    failed();
-  }
+  const answer = await fetch("faults", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ fault }),
+  }).catch(() => null);
+  const hint = byId("fault-hint");
+  hint.dataset.failed = String(!answer?.ok);
+  hint.textContent = answer?.ok
+    ? "Watch the queue keep its events, and then drain."
+    : "The sandbox could not be reached. Try again.";
 }
 
 // --- tabs -----------------------------------------------------------------
@@ -158,7 +177,10 @@ for (const tab of tabs) {
     select(tabs[1 - tabs.indexOf(tab)], true);
   });
 }
-byId("faults").addEventListener("change", (change) => setFault(change.target.value));
+byId("faults").addEventListener("click", (click) => {
+  const choice = click.target.closest("button");
+  if (choice) setFault(choice.value);
+});
 byId("fault-off").addEventListener("click", () => setFault("none"));
 byId("clear").addEventListener("click", async () => {
   try {

@@ -9,14 +9,22 @@ const filter = { type: "", text: "" };
 // event returns a known event by its sequence number.
 export const event = (seq) => rows.get(seq)?.event;
 
-// title is what a row calls its event.
-export function title(e) {
-  if (e.name) return e.name;
+// label is what a row calls its event: its name, and beside the name of a page
+// its path.
+export function label(e) {
+  const { name, path } = titled(e);
+  return el("span", { className: "what" },
+    el("span", { className: "name" }, name),
+    path ? el("span", { className: "path" }, path) : null);
+}
+
+function titled(e) {
   const call = parse(e.raw) ?? {};
-  if (e.type === "identify") return Object.keys(call.traits ?? {}).join(", ") || "no traits";
-  const page = call.properties ?? call.context?.page ?? {};
-  for (const text of [page.path, page.title, page.url]) if (typeof text === "string" && text) return text;
-  return "unnamed";
+  if (e.type === "identify") return { name: Object.keys(call.traits ?? {}).join(", ") || "no traits" };
+  const pages = [call.properties, parse(e.context ?? "")?.page];
+  const first = (...keys) => keys.flatMap((key) => pages.map((page) => page?.[key])).find((text) => typeof text === "string" && text);
+  if (!e.name) return { name: first("path", "title", "url") ?? "unnamed" };
+  return { name: e.name, path: e.type === "page" ? first("path") : null };
 }
 
 // apply shows a call: a new row, or a change of a known one.
@@ -40,13 +48,21 @@ export function trim(keep) {
   while (rows.size > keep) {
     const oldest = list.lastElementChild;
     rows.delete(Number(oldest.dataset.seq));
+    letGo(oldest);
     oldest.remove();
   }
 }
 
 export function clear() {
   rows.clear();
+  letGo(list);
   list.replaceChildren();
+}
+
+// letGo takes the focus to the tab from a node that is about to go: without that
+// it would be nowhere.
+function letGo(node) {
+  if (node.contains(document.activeElement)) byId("tab-events").focus({ preventScroll: true });
 }
 
 // refresh applies the filter and shows the right empty state.
@@ -95,11 +111,10 @@ function makeRow(e) {
     type: "button",
     className: "open",
     aria: { expanded: "false", controls: panelId },
-  }, badge(e.type), el("span", { className: "name" }, title(e)));
+  }, badge(e.type), label(e));
   const panel = el("div", { className: "detail", id: panelId, hidden: true });
   const node = el("li", { data: { seq: e.seq } },
     el("div", { className: "row" },
-      clock(e.receivedAt),
       open,
       el("span", { className: "notes" },
         repeats,
@@ -109,6 +124,7 @@ function makeRow(e) {
         e.userId ? idChip("userId", e.userId) : null,
         e.anonymousId ? idChip("anonymousId", e.anonymousId) : null,
       ),
+      clock(e.receivedAt),
     ),
     panel,
   );
@@ -120,7 +136,8 @@ function makeRow(e) {
       repeats.hidden = row.event.duplicates === 0;
       repeats.textContent = `×${row.event.duplicates + 1}`;
       repeats.title = `Delivered ${row.event.duplicates + 1} times with the same messageId`;
-      if (!panel.hidden) fillDetail(panel, row.event);
+      const delivered = panel.querySelector(".delivered");
+      if (delivered) delivered.textContent = times(row.event);
     },
   };
   open.addEventListener("click", () => {
@@ -138,6 +155,8 @@ function waited(e) {
   return e.timestamp ? (new Date(e.receivedAt) - new Date(e.timestamp)) / 1000 : 0;
 }
 
+const times = (e) => (e.duplicates === 0 ? "once" : `${e.duplicates + 1} times`);
+
 function fillDetail(panel, e) {
   const facts = el("dl");
   const fact = (name, value) => value && facts.append(el("div", {}, el("dt", {}, name), el("dd", {}, value)));
@@ -147,7 +166,7 @@ function fillDetail(panel, e) {
   fact("anonymousId", e.anonymousId);
   fact("messageId", e.messageId);
   fact("eventId", e.eventId);
-  fact("Delivered", e.duplicates > 0 && `${e.duplicates + 1} times`);
+  fact("Delivered", el("span", { className: "delivered" }, times(e)));
 
   const visitor = el("button", { type: "button", className: "quiet" }, "Show only this visitor");
   visitor.addEventListener("click", () => showOnly(e.anonymousId || e.userId));

@@ -1,11 +1,9 @@
 // The profiles, fetched from the sandbox while their tab is open.
-import { badge, byId, clock, el, idChip, plural } from "./dom.js";
-import { event, title } from "./events.js";
+import { badge, byId, clock, el, idChip, keyed, plural } from "./dom.js";
+import { event, label } from "./events.js";
 
 const list = byId("profiles");
 const refreshEvery = 1000; // milliseconds
-let cards = new Map(); // what a card shows -> the card
-const closed = new Set(); // timelines that the reader has closed
 let timer = null;
 let stale = false;
 let loading = false;
@@ -41,72 +39,99 @@ function exact(key, value, context) {
 }
 
 function render(profiles) {
-  const next = new Map();
-  for (const profile of profiles) {
-    // An event that is not in the list yet makes the card anew when it is.
-    const key = `${profile.events.filter(event).length} ${JSON.stringify(profile)}`;
-    next.set(key, cards.get(key) ?? makeCard(profile));
-  }
-  const nodes = [...next.values()];
-  cards = next;
-  byId("no-profiles").hidden = nodes.length > 0;
-  const same = nodes.length === list.children.length && nodes.every((node, i) => node === list.children[i]);
-  if (!same) list.replaceChildren(...nodes);
+  byId("no-profiles").hidden = profiles.length > 0;
+  const numbers = numbered(profiles);
+  keyed(list, profiles, (profile) => numbers.get(profile), makeCard, fill);
 }
 
+let cardOf = new Map(); // ID -> number of the card that shows it
+let lastCard = 0;
+
+// numbered gives each profile the number of its card. A visitor who signs up, or
+// whose profile takes in another, stays on the card.
+function numbered(profiles) {
+  const numbers = new Map();
+  const next = new Map();
+  const taken = new Set();
+  for (const profile of profiles) {
+    const ids = [...profile.anonymousIds.map((id) => `a ${id}`), ...profile.userIds.map((id) => `u ${id}`)];
+    const number = ids.map((id) => cardOf.get(id)).find((n) => n && !taken.has(n)) ?? ++lastCard;
+    taken.add(number);
+    numbers.set(profile, number);
+    for (const id of ids) next.set(id, number);
+  }
+  cardOf = next;
+  return numbers;
+}
+
+const shown = new WeakMap(); // card -> what it shows
+
 function makeCard(profile) {
+  const card = el("li", { className: "card surface" },
+    el("header", {},
+      el("span", { className: "avatar", aria: { hidden: "true" } }),
+      el("div", {}, el("h2"), el("p", { className: "seen" })),
+    ),
+    el("div", { className: "ids" }),
+    el("p", { className: "warning" }),
+    el("dl", { className: "traits" }),
+    el("details", { className: "timeline", open: true }, el("summary"), el("ol")),
+  );
+  fill(card, profile);
+  return card;
+}
+
+function fill(card, profile) {
+  // An event that is not in the list yet changes the card when it is.
+  const text = `${profile.events.filter(event).length} ${JSON.stringify(profile)}`;
+  if (shown.get(card) === text) return;
+  shown.set(card, text);
+  const part = (selector) => card.querySelector(selector);
   const { userIds, anonymousIds } = profile;
   const known = userIds.length > 0;
   const name = known ? userIds[userIds.length - 1] : "Anonymous visitor";
-  const key = userIds[0] ?? anonymousIds[0];
-  return el("li", { className: "card" },
-    el("header", {},
-      el("span", { className: "avatar", data: { known }, aria: { hidden: "true" } }, known ? [...name][0].toUpperCase() : "?"),
-      el("div", {},
-        el("h2", {}, name),
-        el("p", { className: "seen" }, "Seen ", clock(profile.firstSeen), " to ", clock(profile.lastSeen)),
-      ),
-    ),
-    el("div", { className: "ids" },
-      ...userIds.map((id) => idChip("userId", id)),
-      ...anonymousIds.map((id) => idChip("anonymousId", id)),
-    ),
-    userIds.length > 1
-      ? el("p", { className: "warning" }, `${userIds.length} users share this profile. Was the visitor reset at logout?`)
-      : null,
-    traitTable(profile.traits),
-    timeline(key, profile.events),
-  );
+  part(".avatar").dataset.known = String(known);
+  part(".avatar").textContent = known ? [...name][0].toUpperCase() : "?";
+  part("h2").textContent = name;
+  part(".seen").replaceChildren("Seen ", clock(profile.firstSeen), " to ", clock(profile.lastSeen));
+  keyed(part(".ids"), [...userIds.map((id) => ["userId", id]), ...anonymousIds.map((id) => ["anonymousId", id])],
+    String, ([kind, id]) => idChip(kind, id));
+  part(".warning").hidden = userIds.length < 2;
+  part(".warning").textContent = `${userIds.length} users share this profile. Was the visitor reset at logout?`;
+  keyed(part(".traits"), Object.entries(profile.traits), ([trait]) => trait, makeTrait, fillTrait);
+  part(".timeline summary").textContent = plural(profile.events.length, "event");
+  keyed(part(".timeline ol"), timeline(profile.events), ({ key }) => key, ({ make }) => make());
 }
 
-function traitTable(traits) {
-  const names = Object.keys(traits);
-  if (names.length === 0) return null;
-  const table = el("dl", { className: "traits" });
-  for (const name of names) {
-    const value = traits[name];
-    table.append(el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "string" ? value : JSON.stringify(value))));
-  }
-  return table;
+function makeTrait([name, value]) {
+  const node = el("div", {}, el("dt", {}, name), el("dd"));
+  fillTrait(node, [name, value]);
+  return node;
 }
 
-// timeline lists a profile's events as they arrived, and says where two IDs met.
-function timeline(key, seqs) {
-  const items = el("ol");
+function fillTrait(node, [, value]) {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const shownValue = node.querySelector("dd");
+  if (shownValue.textContent !== text) shownValue.textContent = text;
+}
+
+// timeline is all of a profile's events as they arrived, and where two IDs met.
+function timeline(seqs) {
+  const items = [];
   const linked = new Set();
   for (const seq of seqs) {
     const e = event(seq);
     if (!e) continue;
-    items.append(el("li", {}, clock(e.receivedAt), badge(e.type), el("span", { className: "name" }, title(e))));
+    items.push({ key: `${seq}`, make: () => el("li", {}, clock(e.receivedAt), badge(e.type), label(e)) });
     if (!e.userId || !e.anonymousId) continue;
     const pair = JSON.stringify([e.userId, e.anonymousId]);
     if (linked.has(pair)) continue;
     linked.add(pair);
-    items.append(el("li", { className: "link" },
-      "Merged here", idChip("anonymousId", e.anonymousId), "is", idChip("userId", e.userId)));
+    items.push({
+      key: `${seq} ${pair}`,
+      make: () => el("li", { className: "link" },
+        "Merged here", idChip("anonymousId", e.anonymousId), "is", idChip("userId", e.userId)),
+    });
   }
-  const box = el("details", { className: "timeline", open: !closed.has(key) },
-    el("summary", {}, plural(seqs.length, "event")), items);
-  box.addEventListener("toggle", () => (box.open ? closed.delete(key) : closed.add(key)));
-  return box;
+  return items;
 }

@@ -1,4 +1,4 @@
-// Building blocks of the page. Everything that came with an event enters the
+// Building blocks of the pages. Everything that came from outside enters the
 // document as text: through textContent, or as a text node.
 
 // el makes an element. Properties are set, "data" and "aria" objects become
@@ -16,6 +16,40 @@ export function el(tag, props = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+const keyedNodes = new WeakMap(); // list -> key -> node
+
+// keyed makes a list's children those of items, in their order: key names an
+// item, make(item) makes its node when the key is new, update(node, item) brings
+// a known node up to date. Focus, selection and scrolling stay as they were: a
+// known node stays in the document, and the one with the focus in its place.
+export function keyed(list, items, key, make, update = () => {}) {
+  const before = keyedNodes.get(list) ?? new Map();
+  const now = new Map();
+  for (const item of items) {
+    const name = key(item);
+    const known = before.get(name);
+    if (known) update(known, item);
+    now.set(name, known ?? make(item));
+  }
+  keyedNodes.set(list, now);
+  const nodes = new Set(now.values());
+  for (const node of [...list.children]) if (!nodes.has(node)) node.remove();
+  const held = [...nodes].find((node) => node.contains(document.activeElement));
+  let next = list.firstElementChild;
+  for (const node of nodes) {
+    if (node === held) {
+      // What stands before it and belongs after it goes round it.
+      while (next !== held) {
+        const after = next.nextElementSibling;
+        list.append(next);
+        next = after;
+      }
+    }
+    if (node === next) next = next.nextElementSibling;
+    else list.insertBefore(node, next);
+  }
+}
+
 // shorten keeps the ends of a long ID, which is where two IDs differ.
 export function shorten(id) {
   const chars = [...id];
@@ -30,8 +64,8 @@ export function idChip(kind, id) {
     className: "chip",
     title: id,
     data: { kind },
-    aria: { expanded: "false", label: `${kind} ${id}` },
-  }, el("span", { className: "kind" }, kind === "userId" ? "user" : "anon"), text);
+    aria: { expanded: "false" },
+  }, el("span", { className: "kind" }, kind === "userId" ? "user" : "anon"), " ", text);
   chip.addEventListener("click", () => {
     const whole = chip.getAttribute("aria-expanded") !== "true";
     chip.setAttribute("aria-expanded", String(whole));

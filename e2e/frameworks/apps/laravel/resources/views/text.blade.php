@@ -1,0 +1,4 @@
+@extends('layout')
+@section('body')
+<h1>{{ $text }}</h1>
+@endsection

@@ -1,0 +1,3 @@
+<?php
+require __DIR__ . '/../../shop.php';
+show('<h1>Orders</h1>');
