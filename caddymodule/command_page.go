@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/intilery/caddy-intilery/caddymodule/internal/operatorpage"
+	"github.com/intilery/caddy-intilery/internal/loopback"
 	"github.com/intilery/caddy-intilery/internal/webui"
 )
 
@@ -148,5 +149,5 @@ func isLoopback(hostport string) bool {
 	if err != nil {
 		host = strings.Trim(hostport, "[]")
 	}
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+	return loopback.Host(strings.ToLower(host))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"runtime/debug"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder"
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
+	"github.com/intilery/caddy-intilery/internal/loopback"
 )
 
 // defaultDestination is the name of a destination that is given none.
@@ -197,12 +197,7 @@ func (d *Destination) loopback() bool {
 	if err != nil {
 		return false
 	}
-	return loopbackHost(u.Hostname())
-}
-
-func loopbackHost(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+	return loopback.Host(u.Hostname())
 }
 
 // validToken accepts visible ASCII, as a header field can carry (RFC 9110, 5.5).

@@ -15,6 +15,7 @@ import (
 
 	"github.com/intilery/caddy-intilery/forwarder"
 	"github.com/intilery/caddy-intilery/forwarder/fleet"
+	"github.com/intilery/caddy-intilery/internal/loopback"
 )
 
 // Values of Fleet.Create.
@@ -232,9 +233,9 @@ func (d *Destination) checkNoNodes() error {
 func (f *Fleet) loopback() bool {
 	return !slices.ContainsFunc(f.Servers, func(server string) bool {
 		if u, err := url.Parse(server); err == nil && strings.Contains(server, "://") {
-			return !loopbackHost(u.Hostname())
+			return !loopback.Host(u.Hostname())
 		}
 		host, _, err := net.SplitHostPort(server)
-		return err != nil || !loopbackHost(host)
+		return err != nil || !loopback.Host(host)
 	})
 }

@@ -4,34 +4,23 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/intilery/caddy-intilery/internal/loopback"
 )
 
 // isLoopback reports a host that browsers trust on plain HTTP (W3C Secure
 // Contexts, 3.1): a loopback address, localhost, or a name below it.
 func isLoopback(host string) bool {
-	if isLocalhost(host) {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
-}
-
-// isLocalhost reports a name that is always a loopback address, whatever a name
-// server says (RFC 6761, 6.3).
-func isLocalhost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	return loopback.Name(host) || loopback.Host(host)
 }
 
 // newTransport returns the transport that a Doctor has by default.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) {
-			if isLocalhost(r.URL.Hostname()) {
+			if loopback.Name(r.URL.Hostname()) {
 				return nil, nil
 			}
 			return http.ProxyFromEnvironment(r)
@@ -47,7 +36,7 @@ func newTransport() *http.Transport {
 func dial(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || !isLocalhost(host) {
+	if err != nil || !loopback.Name(host) {
 		return dialer.DialContext(ctx, network, address)
 	}
 	conn, err := dialer.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/intilery/caddy-intilery/forwarder/tracking"
+	"github.com/intilery/caddy-intilery/internal/loopback"
 )
 
 // DefaultTimeout is the timeout of a step by default.
@@ -124,8 +125,7 @@ func (c *Checker) reach(ctx context.Context, s *Section, at *url.URL, transport 
 	if at.Scheme == "https" {
 		return c.secure(ctx, s, conn, host, transport.TLSClientConfig)
 	}
-	addr, err := netip.ParseAddr(host)
-	if host == "localhost" || err == nil && addr.IsLoopback() {
+	if loopback.Host(host) {
 		s.Add(OK, "TLS", "", "none: the endpoint is on this machine")
 	} else {
 		s.Add(Warning, "TLS", "use https:// in endpoint", "none: the token and all events can be read on their way to %s", host)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/intilery/caddy-intilery/internal/loopback"
 )
 
 // allowsHost reports whether a request's Host header names this machine, or one
@@ -18,13 +20,7 @@ func (s *Sandbox) allowsHost(hostport string) bool {
 		host = h
 	}
 	host = canonicalHost(host)
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
-		return true
-	}
-	return slices.Contains(s.hosts, host)
+	return loopback.Name(host) || loopback.Host(host) || slices.Contains(s.hosts, host)
 }
 
 // canonicalHost returns the one spelling of a host by which it is compared: a name

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/intilery/caddy-intilery/internal/loopback"
 )
 
 const (
@@ -59,14 +60,10 @@ func fetchable(u *url.URL) error {
 	switch {
 	case u.Hostname() == "":
 		return errors.New("no host")
-	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && loopback.Host(u.Hostname()):
 		return nil
 	}
 	return errors.New("want https, or http of a loopback address")
-}
-
-func loopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 func newRemote(u *url.URL, c Config) *remote {

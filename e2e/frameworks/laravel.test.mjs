@@ -2,12 +2,11 @@ import assert from 'node:assert/strict';
 import { start } from '../lib/process.mjs';
 import { fragments, ownSite } from './lib/fragments.mjs';
 import { php } from './lib/php.mjs';
+import { shop } from './lib/shop.mjs';
 import { suite } from './lib/suite.mjs';
 
-const send = '#send';
-const signIn = { at: '/sign-in', fill: { '[name=email]': 'email', '[name=password]': 'password' }, press: send };
-
 const app = {
+  ...shop(),
   title: 'Laravel 8.83',
   page: 'laravel.md',
   dir: new URL('apps/laravel', import.meta.url).pathname,
@@ -15,32 +14,6 @@ const app = {
   async start({ dir, port }) {
     await php(dir, 'install.php');
     return [start('php', ['artisan', 'serve', '--host=localhost', `--port=${port}`], { cwd: dir })];
-  },
-  ready: '/',
-  home: '/',
-  homeName: 'Home',
-  other: '/products/teapot',
-  public: '/prices',
-  person: (n) => ({ email: `ada${n}@example.com`, name: `Ada Ƀyron ${n}`, password: `engine-${n}` }),
-  nameless: { name: '' },
-  changed: { name: 'Ada King 🫖' },
-  traits: ({ email, name }) => ({ email, ...name && { name } }),
-  over: true,
-  forms: {
-    signUp: { at: '/sign-up', fill: { '[name=email]': 'email', '[name=name]': 'name', '[name=password]': 'password' }, press: send },
-    signIn,
-    profile: { at: '/profile', fill: { '[name=name]': 'name' }, press: send },
-    logOut: { press: '#log-out' },
-    guestLogOut: { press: '#log-out' },
-    order: { press: '#order' },
-    ajax: { press: '#newsletter button', shows: '#subscribed' },
-  },
-  tracks: {
-    signUp: ['Signed Up'], logOut: ['Signed Out'], order: ['Order Completed', 'Coupon Used'], ajax: ['Newsletter Subscribed'],
-  },
-  admin: {
-    person: { email: 'grace@example.com', name: 'Grace Hopper', password: 'cobol-1959' },
-    signIn, pages: ['/admin'], logOut: { press: '#log-out' },
   },
 };
 

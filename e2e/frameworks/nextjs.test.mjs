@@ -3,13 +3,14 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { start } from '../lib/process.mjs';
 import { fragments } from './lib/fragments.mjs';
+import { shop } from './lib/shop.mjs';
 import { suite } from './lib/suite.mjs';
 
 const run = promisify(execFile);
 const NEXT = 'node_modules/next/dist/bin/next';
-const send = '#send';
 
 const nextjs = {
+  ...shop(),
   title: 'Next.js 16',
   page: 'nextjs.md',
   dir: new URL('apps/nextjs', import.meta.url).pathname,
@@ -20,31 +21,8 @@ const nextjs = {
     await run('node', [NEXT, 'build'], { cwd: dir, env: { ...process.env, ...env } });
     return [start('node', [NEXT, 'start', '--port', String(port)], { cwd: dir, env })];
   },
-  ready: '/',
-  home: '/',
-  homeName: 'Home',
-  other: '/products/teapot',
   public: '/about',
-  person: (n) => ({ email: `ada${n}@example.com`, name: `Ada Ƀyron ${n}`, password: `engine-${n}` }),
-  nameless: { name: '' },
-  changed: { name: 'Ada King 🫖' },
-  traits: ({ email, name }) => ({ email, ...(name && { name }) }),
-  over: true,
-  forms: {
-    signUp: { at: '/sign-up', fill: { '[name=email]': 'email', '[name=name]': 'name', '[name=password]': 'password' }, press: send },
-    signIn: { at: '/sign-in', fill: { '[name=email]': 'email', '[name=password]': 'password' }, press: send },
-    profile: { at: '/profile', fill: { '[name=name]': 'name' }, press: send },
-    logOut: { press: '#log-out' },
-    guestLogOut: { press: '#log-out' },
-    order: { press: '#order' },
-    ajax: { press: '#newsletter button', shows: '#subscribed' },
-  },
-  tracks: {
-    signUp: ['Signed Up'],
-    logOut: ['Signed Out'],
-    order: ['Order Completed', 'Coupon Used'],
-    ajax: ['Newsletter Subscribed'],
-  },
+  admin: undefined,
 };
 
 suite(nextjs, [

@@ -3,44 +3,16 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { start } from '../lib/process.mjs';
 import { fragments, ownSite } from './lib/fragments.mjs';
+import { shop } from './lib/shop.mjs';
 import { suite } from './lib/suite.mjs';
 
 const run = promisify(execFile);
-const field = (name) => `[name="user[${name}]"]`;
-const send = '#send';
-const signIn = { at: '/sign-in', fill: { [field('email')]: 'email', [field('password')]: 'password' }, press: send };
 
 const rails = {
+  ...shop({ field: (name) => `[name="user[${name}]"]` }),
   page: 'rails.md',
   dir: new URL('apps/rails', import.meta.url).pathname,
   places: ({ port }) => ({ 'localhost:3000': `localhost:${port}` }),
-  ready: '/',
-  home: '/',
-  homeName: 'Home',
-  other: '/products/teapot',
-  public: '/prices',
-  person: (n) => ({ email: `ada${n}@example.com`, name: `Ada Ƀyron ${n}`, password: `engine-${n}` }),
-  nameless: { name: '' },
-  changed: { name: 'Ada King 🫖' },
-  traits: ({ email, name }) => ({ email, ...name && { name } }),
-  forms: {
-    signUp: {
-      at: '/sign-up', fill: { [field('email')]: 'email', [field('name')]: 'name', [field('password')]: 'password' }, press: send,
-    },
-    signIn,
-    profile: { at: '/profile', fill: { [field('name')]: 'name' }, press: send },
-    logOut: { press: '#log-out' },
-    guestLogOut: { press: '#log-out' },
-    order: { press: '#order' },
-    ajax: { press: '#newsletter button', shows: '#subscribed' },
-  },
-  tracks: {
-    signUp: ['Signed Up'], logOut: ['Signed Out'], order: ['Order Completed', 'Coupon Used'], ajax: ['Newsletter Subscribed'],
-  },
-  admin: {
-    person: { email: 'grace@example.com', name: 'Grace Hopper', password: 'cobol-1959' },
-    signIn, pages: ['/admin'], logOut: { press: '#log-out' },
-  },
 };
 
 const starts = (AUTH) => async ({ dir, port }) => {
@@ -70,7 +42,7 @@ const shown = [
   ...['application', 'sessions', 'users'].map((name) => `auth/generated/controllers/${name}_controller.rb`), 'auth/generated/models/user.rb',
 ];
 
-suite({ ...rails, title: 'Rails 6.1 with authentication as Rails 8 generates it', start: starts('generated'), over: true },
+suite({ ...rails, title: 'Rails 6.1 with authentication as Rails 8 generates it', start: starts('generated') },
   [fragments('ruby', ...shown), ownSite, stream]);
 // Devise refuses to sign in over somebody else.
-suite({ ...rails, title: 'Rails 6.1 with Devise', start: starts('devise') }, [stream]);
+suite({ ...rails, title: 'Rails 6.1 with Devise', start: starts('devise'), over: false }, [stream]);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { binary } from './stack.mjs';
 
 // Stands in a fragment for lines of the reader's own.
 const ELLIPSIS = /^\s*(?:#|\/\/) \.\.\.\n/m;
@@ -18,8 +19,6 @@ export const fragments = (language, ...files) => ({
     }
   },
 });
-
-const binary = process.env.E2E_CADDY ?? new URL('../../../caddy', import.meta.url).pathname;
 
 /** A case: Caddy understands the page's Caddyfile for the reader's own site. */
 export const ownSite = {

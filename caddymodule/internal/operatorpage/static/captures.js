@@ -2,7 +2,8 @@
 // event is fetched when asked for, and forgotten when it is hidden again, or when a
 // visitor was erased.
 import { ask } from "./ask.js";
-import { badge, byId, clock, copyButton, el, jsonView, keyed } from "./dom.js";
+import { badge, byId, clock, el, keyed } from "./dom.js";
+import { eventButton } from "./event.js";
 import { bytes } from "./words.js";
 
 const life = 15 * 60 * 1000; // milliseconds
@@ -32,30 +33,8 @@ function inUse(c) {
 }
 
 function makeRow(c) {
-  const title = c.name || c.type;
-  const panel = el("div", { className: "detail", hidden: true });
-  const button = el("button", { type: "button", className: "quiet", aria: { expanded: "false", label: `Show event: ${title}` } }, "Show event");
-  button.addEventListener("click", async () => {
-    const show = panel.hidden;
-    button.textContent = show ? "Hide event" : "Show event";
-    button.setAttribute("aria-label", `${button.textContent}: ${title}`);
-    button.setAttribute("aria-expanded", String(show));
-    panel.hidden = !show;
-    panel.replaceChildren();
-    if (!show) return;
-    try {
-      const { captures } = await ask("GET", `captures?events=true&id=${c.id}`);
-      if (panel.hidden) return;
-      const found = captures[0]?.event;
-      if (found === undefined) panel.append(el("p", { className: "hint" }, "It is no longer kept."));
-      else {
-        const text = typeof found === "string" ? found : JSON.stringify(found);
-        panel.append(jsonView(text), copyButton("Copy JSON", text) ?? "");
-      }
-    } catch (error) {
-      panel.append(el("p", { className: "warning" }, `It cannot be shown: ${error.message}`));
-    }
-  });
+  const find = async () => (await ask("GET", `captures?events=true&id=${c.id}`)).captures[0]?.event;
+  const { button, panel } = eventButton(c.name || c.type, find, "It is no longer kept.");
   const where = [c.destination, c.source === "app" ? "from the app" : "from a browser", bytes(c.bytes)].join(", ");
   const row = el("li", {},
     el("div", { className: "row" },

@@ -1,7 +1,8 @@
 // The dead letters: listed without their events, which are fetched one by one when
 // asked for; replayed; and purged, after a question.
 import { ask } from "./ask.js";
-import { badge, byId, clock, copyButton, el, jsonView, keyed, plural } from "./dom.js";
+import { badge, byId, clock, el, keyed, plural } from "./dom.js";
+import { eventButton } from "./event.js";
 import { words } from "./words.js";
 
 const most = 100; // that are listed
@@ -84,16 +85,15 @@ function note(text) {
 
 function makeRow(l) {
   const name = l.name && l.name !== l.type ? l.name : "";
-  const title = name || l.type;
-  const panel = el("div", { className: "detail", hidden: true });
+  const title = `${name || l.type}, ${l.reason}`;
   const button = (text, run, danger = false) => {
-    const node = el("button", { type: "button", className: danger ? "quiet danger" : "quiet", aria: { label: `${text}: ${title}, ${l.reason}` } }, text);
+    const node = el("button", { type: "button", className: danger ? "quiet danger" : "quiet", aria: { label: `${text}: ${title}` } }, text);
     node.addEventListener("click", run);
     return node;
   };
   const query = `message_id=${encodeURIComponent(l.message_id)}&destination=${encodeURIComponent(l.destination)}`;
-  const inspect = button("Show event", () => toggle(inspect, panel, query, title));
-  inspect.setAttribute("aria-expanded", "false");
+  const find = async () => (await ask("GET", `dead-letters?events=true&${query}`)).letters.at(-1)?.event;
+  const { button: inspect, panel } = eventButton(title, find, "It is no longer here.");
   return el("li", {},
     el("div", { className: "row" },
       clock(l.time), badge(l.type), el("span", { className: "name" }, name), el("span", { className: "where" }, l.destination),
@@ -104,29 +104,6 @@ function makeRow(l) {
         }, true))),
     el("p", { className: "refused" }, `${l.status > 0 ? `${l.status} ` : ""}${words(l.reason)}${l.message ? `: ${l.message}` : ""}`),
     panel);
-}
-
-// toggle shows an event, which is fetched for it, or forgets it.
-async function toggle(button, panel, query, title) {
-  const show = panel.hidden;
-  button.textContent = show ? "Hide event" : "Show event";
-  button.setAttribute("aria-label", `${button.textContent}: ${title}`);
-  button.setAttribute("aria-expanded", String(show));
-  panel.hidden = !show;
-  panel.replaceChildren();
-  if (!show) return;
-  try {
-    const list = await ask("GET", `dead-letters?events=true&${query}`);
-    if (panel.hidden) return;
-    const found = list.letters.at(-1)?.event;
-    if (found === undefined) panel.append(el("p", { className: "hint" }, "It is no longer here."));
-    else {
-      const text = typeof found === "string" ? found : JSON.stringify(found);
-      panel.append(jsonView(text), copyButton("Copy JSON", text) ?? "");
-    }
-  } catch (error) {
-    panel.append(el("p", { className: "warning" }, `It cannot be shown: ${error.message}`));
-  }
 }
 
 async function replay(query) {
