@@ -166,7 +166,7 @@ func TestLogsOnce(t *testing.T) {
 	s.start()
 	eventually(t, "ready", j.Ready, func() bool { return j.Ready() == nil })
 	eventually(t, "logged", j.Ready, func() bool { return strings.Contains(log.String(), "broker is ready") })
-	for _, once := range []string{"one replica", "broker is not ready", "broker is ready"} {
+	for _, once := range []string{"replicas is 1", "broker is not ready", "broker is ready"} {
 		if n := strings.Count(log.String(), once); n != 1 {
 			t.Errorf("%q is logged %d times: %s", once, n, log.String())
 		}
